@@ -1,0 +1,237 @@
+//! The pipe that facts flow down: many publishers, one thread that numbers them and calls the readers in order.
+
+use super::{Event, Fact, Sink};
+use crate::error::{Error, Result};
+use crate::name::CaseId;
+use crate::secret::Mask;
+use crate::time::Timestamp;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How often readers are told that time passes.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The publishing end. Publishing never blocks and never fails.
+#[derive(Clone)]
+pub struct Bus {
+    messages: Sender<Message>,
+    mask: Mask,
+}
+
+enum Message {
+    Fact(Timestamp, Option<CaseId>, Fact),
+    Flush(Sender<()>),
+    Close,
+}
+
+/// The reading end: the thread that calls the readers.
+pub struct Stream {
+    messages: Sender<Message>,
+    thread: Mutex<Option<JoinHandle<Vec<Error>>>>,
+}
+
+impl Bus {
+    /// Starts the thread. `log` is the one reader that must not fail: when it does, `on_lost` is called and the run is to be
+    /// cancelled. Any other reader that fails is dropped and reported by [`Stream::close`].
+    ///
+    /// # Errors
+    /// No thread could be made.
+    pub fn start(
+        log: Box<dyn Sink>,
+        sinks: Vec<Box<dyn Sink>>,
+        mask: Mask,
+        on_lost: impl Fn(&Error) + Send + 'static,
+    ) -> Result<(Bus, Stream)> {
+        let (sender, receiver) = channel();
+        let readers = Readers { log: Some(log), sinks, errors: Vec::new(), on_lost: Box::new(on_lost) };
+        let thread = std::thread::Builder::new()
+            .name("events".into())
+            .spawn(move || readers.serve(&receiver))
+            .map_err(|e| Error::new(crate::error::Kind::Internal, "no thread for the events").because(e))?;
+        let stream = Stream { messages: sender.clone(), thread: Mutex::new(Some(thread)) };
+        Ok((Bus { messages: sender, mask }, stream))
+    }
+
+    pub fn publish(&self, case: Option<&CaseId>, fact: Fact) {
+        let fact = masked(fact, &self.mask);
+        // Nobody listens any more only after the run is over.
+        let _ = self.messages.send(Message::Fact(Timestamp::now(), case.cloned(), fact));
+    }
+
+    /// Waits until everything published before this call has been read.
+    pub fn flush(&self) {
+        let (done, wait) = channel();
+        if self.messages.send(Message::Flush(done)).is_ok() {
+            let _ = wait.recv();
+        }
+    }
+
+    /// The secrets that are kept out of this stream.
+    pub fn mask(&self) -> &Mask {
+        &self.mask
+    }
+}
+
+impl Stream {
+    /// Lets the readers finish, and returns what they could not do. A second call returns nothing.
+    pub fn close(&self) -> Vec<Error> {
+        let _ = self.messages.send(Message::Close);
+        let thread = self.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        match thread.map(JoinHandle::join) {
+            None => Vec::new(),
+            Some(Ok(errors)) => errors,
+            Some(Err(_)) => {
+                vec![Error::new(crate::error::Kind::Internal, "a reader of the events panicked; reports are incomplete")]
+            }
+        }
+    }
+}
+
+struct Readers {
+    log: Option<Box<dyn Sink>>,
+    sinks: Vec<Box<dyn Sink>>,
+    errors: Vec<Error>,
+    on_lost: Box<dyn Fn(&Error) + Send>,
+}
+
+impl Readers {
+    fn serve(mut self, messages: &Receiver<Message>) -> Vec<Error> {
+        let mut seq = 0;
+        let mut last_tick = Instant::now();
+        loop {
+            match messages.recv_timeout(TICK) {
+                Ok(Message::Fact(at, case, fact)) => {
+                    seq += 1;
+                    self.read(&Event { seq, at, case, fact });
+                }
+                Ok(Message::Flush(done)) => drop(done.send(())),
+                Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if last_tick.elapsed() >= TICK {
+                last_tick = Instant::now();
+                self.each(|sink| sink.on_tick());
+            }
+        }
+        self.each(|sink| sink.finish());
+        if let Some(mut log) = self.log.take()
+            && let Err(error) = log.finish()
+        {
+            self.errors.push(named(&*log, error));
+        }
+        self.errors
+    }
+
+    fn read(&mut self, event: &Event) {
+        if let Some(log) = &mut self.log
+            && let Err(error) = log.on_event(event)
+        {
+            let error = named(&**log, error);
+            self.log = None;
+            (self.on_lost)(&error);
+            self.errors.push(error);
+        }
+        self.each(|sink| sink.on_event(event));
+    }
+
+    fn each(&mut self, mut call: impl FnMut(&mut dyn Sink) -> Result<()>) {
+        let errors = &mut self.errors;
+        self.sinks.retain_mut(|sink| match call(&mut **sink) {
+            Ok(()) => true,
+            Err(error) => {
+                let error = named(&**sink, error);
+                tracing::error!("{}", error.report());
+                errors.push(error);
+                false
+            }
+        });
+    }
+}
+
+fn named(sink: &dyn Sink, error: Error) -> Error {
+    let what = format!("{}: {}", sink.name(), error.what);
+    Error { what, ..error }
+}
+
+/// The fact without the secrets. Facts are checked in their wire form, so no text of them can be forgotten.
+fn masked(fact: Fact, mask: &Mask) -> Fact {
+    if mask.is_empty() {
+        return fact;
+    }
+    let Ok(wire) = serde_json::to_string(&fact) else { return fact };
+    match mask.apply(&wire) {
+        None => fact,
+        Some(clean) => serde_json::from_str(&clean).unwrap_or_else(|_| Fact::Logged {
+            level: super::Level::Warning,
+            text: "a fact was left out of the log: a secret is part of its form".into(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use crate::event::Level;
+    use crate::secret::Secret;
+    use std::sync::{Arc, atomic::AtomicBool, atomic::Ordering};
+
+    struct Collect(Arc<Mutex<Vec<Event>>>);
+    impl Sink for Collect {
+        fn on_event(&mut self, event: &Event) -> Result<()> {
+            self.0.lock().unwrap().push(event.clone());
+            Ok(())
+        }
+        fn name(&self) -> String {
+            "collector".into()
+        }
+    }
+
+    struct Broken;
+    impl Sink for Broken {
+        fn on_event(&mut self, _: &Event) -> Result<()> {
+            Err(Error::new(Kind::Refused, "disk full"))
+        }
+        fn name(&self) -> String {
+            "junit report".into()
+        }
+    }
+
+    fn line(text: &str) -> Fact {
+        Fact::Logged { level: Level::Verbose, text: text.into() }
+    }
+
+    #[test]
+    fn events_are_numbered_in_order_and_masked() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let mask = Mask::default();
+        let (bus, stream) = Bus::start(Box::new(Collect(seen.clone())), vec![], mask.clone(), |_| ()).unwrap();
+        bus.publish(None, line("the password is s3cr\"et-1"));
+        mask.learn(&Secret::new("s3cr\"et-1"));
+        bus.publish(Some(&CaseId::new("a")), line("the password is s3cr\"et-1 again"));
+        bus.flush();
+        assert!(stream.close().is_empty());
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen.iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(seen[1].fact, line("the password is •••••• again"));
+    }
+
+    #[test]
+    fn a_broken_reader_is_dropped_once_and_a_broken_log_is_told() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let lost = Arc::new(AtomicBool::new(false));
+        let flag = lost.clone();
+        let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Broken), Box::new(Collect(seen.clone()))];
+        let (bus, stream) =
+            Bus::start(Box::new(Broken), sinks, Mask::default(), move |_| flag.store(true, Ordering::SeqCst)).unwrap();
+        bus.publish(None, line("one"));
+        bus.publish(None, line("two"));
+        let errors = stream.close();
+        assert_eq!(errors.len(), 2, "{errors:?}");
+        assert_eq!(errors[1].what, "junit report: disk full");
+        assert!(lost.load(Ordering::SeqCst));
+        assert_eq!(seen.lock().unwrap().len(), 2, "the other reader went on");
+    }
+}

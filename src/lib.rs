@@ -1,0 +1,14 @@
+#![doc = include_str!("README.md")]
+
+pub mod error;
+pub mod name;
+pub mod secret;
+pub mod time;
+pub mod unit;
+pub mod vars;
+
+pub mod event;
+
+pub mod context;
+
+pub mod wire;

@@ -1,0 +1,362 @@
+//! Time stamps, and cancelling: the one way in which waiting work is told to stop.
+//!
+//! Every wait in the program goes through [`Cancel`]: it sees a person's Ctrl-C, the testcase's time limit and its own limit
+//! together, so nothing can hang and nothing needs a thread that watches clocks.
+
+use crate::error::{Blame, Error, Kind, Result};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// A moment, to the microsecond, in UTC on the wire (RFC 3339).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(jiff::Timestamp);
+
+impl Timestamp {
+    pub fn now() -> Timestamp {
+        let now = jiff::Timestamp::now();
+        Timestamp(jiff::Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now))
+    }
+
+    /// How long after `earlier` this is; nothing when the clock went backwards.
+    pub fn since(self, earlier: Timestamp) -> Duration {
+        let micros = self.0.as_microsecond().saturating_sub(earlier.0.as_microsecond());
+        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+    }
+
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Timestamp {
+        self.0.checked_add(duration).map_or(self, Timestamp)
+    }
+
+    /// Seconds since 1970.
+    pub fn unix(self) -> f64 {
+        self.0.as_microsecond() as f64 / 1e6
+    }
+
+    /// Local time of day, "09:03:11".
+    pub fn clock(self) -> String {
+        self.local("%H:%M:%S")
+    }
+
+    /// Local time of day to the millisecond, "09:03:11.042".
+    pub fn fine_clock(self) -> String {
+        self.local("%H:%M:%S%.3f")
+    }
+
+    /// Local date and time, "2026-11-22 09:03:11".
+    pub fn date(self) -> String {
+        self.local("%Y-%m-%d %H:%M:%S")
+    }
+
+    /// Local date, time and zone, as the original's logs have it: "2026-11-22 09:03:11 UTC".
+    pub fn log_form(self) -> String {
+        self.local("%Y-%m-%d %H:%M:%S %Z")
+    }
+
+    /// Local date and time that sort and need no quoting in a file name: "20261122-090311".
+    pub fn file_form(self) -> String {
+        self.local("%Y%m%d-%H%M%S")
+    }
+
+    fn local(self, format: &str) -> String {
+        self.0.to_zoned(zone()).strftime(format).to_string()
+    }
+}
+
+/// The machine's time zone, looked up once: the lookup reads files.
+fn zone() -> jiff::tz::TimeZone {
+    static ZONE: std::sync::OnceLock<jiff::tz::TimeZone> = std::sync::OnceLock::new();
+    ZONE.get_or_init(jiff::tz::TimeZone::system).clone()
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.6}", self.0)
+    }
+}
+
+impl std::str::FromStr for Timestamp {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Timestamp> {
+        text.parse().map(Timestamp).map_err(|e| Error::new(Kind::Malformed, format!("`{text}` is not a time: {e}")))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Timestamp, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(d)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Why work was told to stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// A person (or the job server) wants the run to end.
+    User,
+    /// The limit of this long is over; the text says whose ("testcase").
+    Deadline { whose: String, limit: Duration },
+    /// Other work that this is part of has failed, so the result is no longer wanted.
+    Abandoned,
+}
+
+/// A flag that many may watch and wait on, with an optional deadline; cancelling a parent cancels its children.
+#[derive(Clone)]
+pub struct Cancel(Arc<Node>);
+
+struct Node {
+    raised: AtomicBool,
+    state: Mutex<State>,
+    bell: Condvar,
+    deadline: Option<(Instant, String, Duration)>,
+    parent: Option<Cancel>,
+}
+
+#[derive(Default)]
+struct State {
+    reason: Option<Stop>,
+    children: Vec<Weak<Node>>,
+    next_waker: u64,
+    wakers: Vec<(u64, Arc<dyn Fn() + Send + Sync>)>,
+}
+
+impl Default for Cancel {
+    fn default() -> Cancel {
+        Cancel::new()
+    }
+}
+
+impl Cancel {
+    pub fn new() -> Cancel {
+        Cancel::make(None, None)
+    }
+
+    /// A cancel of its own that is also raised with this one.
+    #[must_use]
+    pub fn child(&self) -> Cancel {
+        Cancel::make(Some(self.clone()), None)
+    }
+
+    /// A child that is raised by itself when `limit` is over; `whose` names the limit in messages.
+    #[must_use]
+    pub fn child_with_limit(&self, whose: &str, limit: Duration) -> Cancel {
+        let deadline = Instant::now().checked_add(limit).map(|at| (at, whose.to_string(), limit));
+        Cancel::make(Some(self.clone()), deadline)
+    }
+
+    fn make(parent: Option<Cancel>, deadline: Option<(Instant, String, Duration)>) -> Cancel {
+        let node = Arc::new(Node {
+            raised: AtomicBool::new(false),
+            state: Mutex::default(),
+            bell: Condvar::new(),
+            deadline,
+            parent: parent.clone(),
+        });
+        if let Some(parent) = parent {
+            let mut state = parent.lock();
+            match &state.reason {
+                Some(reason) => node.raise(reason.clone()),
+                None => {
+                    state.children.retain(|c| c.strong_count() > 0);
+                    state.children.push(Arc::downgrade(&node));
+                }
+            }
+        }
+        Cancel(node)
+    }
+
+    /// Tells all who watch this, or a child of it, to stop. The first reason stays.
+    pub fn raise(&self, reason: Stop) {
+        self.0.raise(reason);
+    }
+
+    /// Whether it has been raised or its deadline is over. Cheap enough for inner loops when there is no deadline.
+    pub fn is_raised(&self) -> bool {
+        self.0.raised.load(Ordering::Relaxed) || self.check_deadline()
+    }
+
+    /// The flag alone, without a look at the clock: for the innermost loops.
+    pub fn is_flagged(&self) -> bool {
+        self.0.raised.load(Ordering::Relaxed)
+    }
+
+    pub fn reason(&self) -> Option<Stop> {
+        self.is_raised().then(|| self.lock().reason.clone()).flatten()
+    }
+
+    /// # Errors
+    /// `Cancelled` (a person) or `Timeout` (the deadline) when it has been raised.
+    pub fn check(&self) -> Result<()> {
+        match self.reason() {
+            None => Ok(()),
+            Some(reason) => Err(reason.error()),
+        }
+    }
+
+    /// The nearest deadline of this and its parents.
+    pub fn deadline(&self) -> Option<Instant> {
+        let own = self.0.deadline.as_ref().map(|d| d.0);
+        let above = self.0.parent.as_ref().and_then(Cancel::deadline);
+        own.into_iter().chain(above).min()
+    }
+
+    /// Waits for so long, or until raised.
+    ///
+    /// # Errors
+    /// As [`Cancel::check`], at once when raised.
+    pub fn sleep(&self, duration: Duration) -> Result<()> {
+        let end = Instant::now().checked_add(duration);
+        loop {
+            self.check()?;
+            let now = Instant::now();
+            let until = end.into_iter().chain(self.deadline()).min();
+            if end.is_some_and(|end| end <= now) {
+                return Ok(());
+            }
+            let state = self.lock();
+            if state.reason.is_some() {
+                continue;
+            }
+            let wait = until.map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(now));
+            drop(self.0.bell.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    /// Calls `wake` once when raised by somebody (not by the deadline: whoever waits knows that one), until the guard is dropped.
+    #[must_use = "the call is forgotten when the guard is dropped"]
+    pub fn on_raise(&self, wake: impl Fn() + Send + Sync + 'static) -> WakeGuard {
+        let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(wake);
+        let mut state = self.lock();
+        if state.reason.is_some() {
+            drop(state);
+            wake();
+            return WakeGuard { cancel: self.clone(), id: 0 };
+        }
+        state.next_waker += 1;
+        let id = state.next_waker;
+        state.wakers.push((id, wake));
+        WakeGuard { cancel: self.clone(), id }
+    }
+
+    fn check_deadline(&self) -> bool {
+        if let Some((at, whose, limit)) = &self.0.deadline
+            && Instant::now() >= *at
+        {
+            self.raise(Stop::Deadline { whose: whose.clone(), limit: *limit });
+            return true;
+        }
+        // A parent's deadline is raised on the parent, which raises this one.
+        self.0.parent.as_ref().is_some_and(Cancel::check_deadline)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Node {
+    fn raise(&self, reason: Stop) {
+        let (children, wakers) = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if state.reason.is_some() {
+                return;
+            }
+            state.reason = Some(reason.clone());
+            self.raised.store(true, Ordering::Relaxed);
+            (std::mem::take(&mut state.children), std::mem::take(&mut state.wakers))
+        };
+        self.bell.notify_all();
+        for child in children.iter().filter_map(Weak::upgrade) {
+            child.raise(reason.clone());
+        }
+        for (_, wake) in wakers {
+            wake();
+        }
+    }
+}
+
+impl Stop {
+    pub fn error(&self) -> Error {
+        match self {
+            Stop::User => Error::new(Kind::Cancelled, "stopped by the user"),
+            Stop::Abandoned => Error::new(Kind::Cancelled, "abandoned: another branch failed").blame(Blame::Author),
+            Stop::Deadline { whose, limit } => {
+                Error::new(Kind::Timeout, format!("the {whose} did not end within {}", humantime::format_duration(*limit)))
+            }
+        }
+    }
+}
+
+/// Keeps a call of [`Cancel::on_raise`] registered.
+pub struct WakeGuard {
+    cancel: Cancel,
+    id: u64,
+}
+
+impl Drop for WakeGuard {
+    fn drop(&mut self) {
+        let mut state = self.cancel.lock();
+        state.wakers.retain(|(id, _)| *id != self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_stamp_survives_the_wire() {
+        let now = Timestamp::now();
+        let text = serde_json::to_string(&now).unwrap();
+        assert_eq!(serde_json::from_str::<Timestamp>(&text).unwrap(), now, "{text}");
+        assert!(serde_json::from_str::<Timestamp>("\"yesterday\"").is_err());
+    }
+
+    #[test]
+    fn raising_a_parent_wakes_a_sleeping_child() {
+        let parent = Cancel::new();
+        let child = parent.child().child();
+        let sleeper = std::thread::spawn(move || child.sleep(Duration::from_secs(3600)));
+        parent.raise(Stop::User);
+        assert_eq!(sleeper.join().unwrap().unwrap_err().kind, Kind::Cancelled);
+        assert!(parent.child().is_raised(), "a child made afterwards is raised too");
+    }
+
+    #[test]
+    fn a_deadline_ends_a_sleep_and_says_whose_it_was() {
+        let run = Cancel::new();
+        let case = run.child_with_limit("testcase", Duration::from_millis(5));
+        let error = case.child().sleep(Duration::from_secs(3600)).unwrap_err();
+        assert_eq!((error.kind, error.what.as_str()), (Kind::Timeout, "the testcase did not end within 5ms"));
+        assert!(!run.is_raised(), "a limit of a child does not stop the run");
+    }
+
+    #[test]
+    fn wakers_are_called_once_and_forgotten_with_their_guard() {
+        let cancel = Cancel::new();
+        let calls = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let count = |calls: &Arc<std::sync::atomic::AtomicUsize>| {
+            let calls = calls.clone();
+            move || {
+                calls.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        drop(cancel.on_raise(count(&calls)));
+        let kept = cancel.on_raise(count(&calls));
+        cancel.raise(Stop::User);
+        cancel.raise(Stop::Abandoned);
+        drop(kept);
+        assert_eq!((calls.load(Ordering::SeqCst), cancel.reason()), (1, Some(Stop::User)));
+        let _late = cancel.on_raise(count(&calls));
+        assert_eq!(calls.load(Ordering::SeqCst), 2, "called at once when already raised");
+    }
+}
