@@ -11,4 +11,6 @@ pub mod event;
 
 pub mod context;
 
+pub mod report;
+
 pub mod wire;

@@ -1,5 +1,8 @@
 //! The one integration test binary: a module a feature.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+
+mod reports;
 mod support;
 
 mod tidy;

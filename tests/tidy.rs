@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[&str] = &[
     // words: values only
     "error", "name", "secret", "unit", "time", "vars", "event", "context", // reports see only events
-    "report", // reaching out
-    "wire", // what a script holds
+    "report",  // reaching out
+    "wire",    // what a script holds
     "lab", "script", // running
     "run", "repl", // the edge
     "cli",
@@ -49,6 +49,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("ssh2", &["wire/ssh.rs", "wire/ssh/"]),
     ("strsim", &["name.rs"]),
     ("tracing_subscriber", &["cli/mod.rs"]),
+    ("unicode_width", &["report/text.rs"]),
     ("walkdir", &["lab/", "script/"]),
     ("std::env", &["cli/mod.rs"]),
     ("process::exit", &["cli/signals.rs"]),
@@ -211,6 +212,9 @@ fn nothing_is_left_for_later() {
     let words = ["todo", "fixme", "dbg!", "unimplemented!", "xxx"];
     let mut complaints = Vec::new();
     for (dir, ending) in [("src", ".rs"), ("scripts", ".rhai"), ("stdlib", ".rhai"), ("examples", ".rhai")] {
+        if !root().join(dir).is_dir() {
+            continue;
+        }
         for source in files(&root().join(dir), ending) {
             for (number, line) in source.text.to_lowercase().lines().enumerate() {
                 for word in words.iter().filter(|w| names(line, w).is_some()) {

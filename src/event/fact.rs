@@ -184,6 +184,19 @@ pub enum Verdict {
     Incomplete,
 }
 
+impl Verdict {
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Passed => "passed",
+            Verdict::Failed => "failed",
+            Verdict::Errored => "errored",
+            Verdict::NothingRan => "nothing_ran",
+            Verdict::Stopped => "stopped",
+            Verdict::Incomplete => "incomplete",
+        }
+    }
+}
+
 /// Part of a testcase's life (`reference/harness.md` 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

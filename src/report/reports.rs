@@ -1,0 +1,180 @@
+//! All reports of a run behind one reader of the stream: one summary, folded once, shown by many.
+
+use super::lines::Options;
+use super::{SINKS, Summary};
+use crate::error::{Error, Kind, Result};
+use crate::event::log::LogReader;
+use crate::event::{Event, Sink};
+use crate::name::did_you_mean;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A way to show a run. It gets every event after the summary has taken it in.
+pub trait Report: Send {
+    /// # Errors
+    /// A report that cannot go on; it is dropped, the others go on.
+    fn on_event(&mut self, event: &Event, summary: &Summary) -> Result<()>;
+
+    /// Called about ten times a second while a run goes on; never in a replay.
+    ///
+    /// # Errors
+    /// As for `on_event`.
+    fn on_tick(&mut self, _summary: &Summary) -> Result<()> {
+        Ok(())
+    }
+
+    /// Called once at the end. `files` are those that other reports have written.
+    ///
+    /// # Errors
+    /// What was to be written could not be.
+    fn finish(&mut self, summary: &Summary, files: &[PathBuf]) -> Result<()>;
+
+    /// What to call it in a message ("junit report out.xml").
+    fn name(&self) -> String;
+
+    /// The file it writes when it finishes.
+    fn file(&self) -> Option<&Path> {
+        None
+    }
+}
+
+/// A row of [`SINKS`].
+pub struct SinkKind {
+    pub word: &'static str,
+    /// What it gives, for `--help`.
+    pub about: &'static str,
+    /// The file in the results that it writes when no other is named; nothing when it writes to a stream.
+    pub file: Option<&'static str>,
+    pub open: fn(&Path, &Opening) -> Result<Box<dyn Report>>,
+}
+
+/// What reports need of their surroundings.
+pub struct Opening {
+    /// The directory with the results of the run.
+    pub results: PathBuf,
+    pub options: Options,
+    /// Gives the stream for a report that has no file.
+    pub stream: fn() -> Box<dyn Write + Send>,
+}
+
+/// Opens the report that a word such as `junit:out.xml`, `html` or `console` asks for.
+///
+/// # Errors
+/// `Malformed` when there is no such report; what opening the file gives.
+pub fn open(spec: &str, opening: &Opening) -> Result<Box<dyn Report>> {
+    let (word, file) = spec.split_once(':').map_or((spec, None), |(word, file)| (word, Some(file)));
+    let Some(kind) = SINKS.iter().find(|k| k.word == word) else {
+        let error = Error::new(Kind::Malformed, format!("no report `{word}`"));
+        return Err(match did_you_mean(word, SINKS.iter().map(|k| k.word)) {
+            Some(help) => error.help(help),
+            None => error,
+        });
+    };
+    let path = match (file, kind.file) {
+        (Some(""), _) => return Err(Error::new(Kind::Malformed, format!("report `{spec}`: no file after the colon"))),
+        (Some(file), Some(_)) => PathBuf::from(file),
+        (None, Some(usual)) => opening.results.join(usual),
+        (Some(_), None) => {
+            return Err(Error::new(Kind::Malformed, format!("report `{word}` takes no file")).help(format!("write `{word}` alone")));
+        }
+        (None, None) => PathBuf::new(),
+    };
+    (kind.open)(&path, opening)
+}
+
+/// The reader that folds the events and hands them to every report.
+pub struct Reports {
+    summary: Arc<Mutex<Summary>>,
+    reports: Vec<Box<dyn Report>>,
+    errors: Vec<Error>,
+}
+
+impl Reports {
+    pub fn new(mut reports: Vec<Box<dyn Report>>) -> Reports {
+        // Files first: who talks to people names them at the end.
+        reports.sort_by_key(|r| r.file().is_none());
+        Reports { summary: Arc::default(), reports, errors: Vec::new() }
+    }
+
+    /// The summary, for whoever wants to know how the run stands, also after it has ended.
+    pub fn summary(&self) -> Arc<Mutex<Summary>> {
+        self.summary.clone()
+    }
+
+    /// Lets the reports finish and returns what they could not do.
+    pub fn close(&mut self) -> Vec<Error> {
+        let summary = self.summary.clone();
+        let summary = summary.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = Vec::new();
+        self.each(|report| {
+            report.finish(&summary, &files)?;
+            files.extend(report.file().map(Path::to_path_buf));
+            Ok(())
+        });
+        std::mem::take(&mut self.errors)
+    }
+
+    fn each(&mut self, mut call: impl FnMut(&mut dyn Report) -> Result<()>) {
+        let errors = &mut self.errors;
+        self.reports.retain_mut(|report| match call(&mut **report) {
+            Ok(()) => true,
+            Err(error) => {
+                let what = format!("{}: {}", report.name(), error.what);
+                tracing::error!("{what}");
+                errors.push(Error { what, ..error });
+                false
+            }
+        });
+    }
+}
+
+impl Sink for Reports {
+    fn on_event(&mut self, event: &Event) -> Result<()> {
+        let summary = self.summary.clone();
+        let mut summary = summary.lock().unwrap_or_else(PoisonError::into_inner);
+        summary.apply(event);
+        self.each(|report| report.on_event(event, &summary));
+        Ok(())
+    }
+
+    fn on_tick(&mut self) -> Result<()> {
+        let summary = self.summary.clone();
+        let summary = summary.lock().unwrap_or_else(PoisonError::into_inner);
+        self.each(|report| report.on_tick(&summary));
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        let mut errors = self.close().into_iter();
+        let Some(first) = errors.next() else { return Ok(()) };
+        let what = errors.fold(first.what.clone(), |all, next| format!("{all}; {}", next.what));
+        Err(Error { what, ..first })
+    }
+
+    fn name(&self) -> String {
+        "reports".into()
+    }
+}
+
+/// Makes reports of a past run. Returns its summary, and what reports could not do.
+///
+/// A line in the middle that is no event is passed over; the run is then incomplete, as nobody knows what it said.
+///
+/// # Errors
+/// The log cannot be read any further.
+pub fn replay(log: LogReader, reports: Vec<Box<dyn Report>>) -> Result<(Summary, Vec<Error>)> {
+    let mut reports = Reports::new(reports);
+    for event in log {
+        match event {
+            Ok(event) => reports.on_event(&event)?,
+            Err(error) if error.kind == Kind::Malformed => {
+                reports.summary.lock().unwrap_or_else(PoisonError::into_inner).damage(error.what);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let errors = reports.close();
+    let summary = std::mem::take(&mut *reports.summary.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok((summary, errors))
+}
