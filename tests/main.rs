@@ -6,3 +6,4 @@ mod reports;
 mod support;
 
 mod tidy;
+mod vm;

@@ -1,3 +1,7 @@
 //! What tests share: real servers started for them, and a builder that reads like the feature.
 
+pub mod poll;
+pub mod process;
+pub mod skip;
 pub mod story;
+pub mod vm;
