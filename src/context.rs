@@ -70,6 +70,15 @@ impl Context {
         Ok(path)
     }
 
+    /// Tells the stream that a file (or a directory with files) belongs to this work, if it lies in its directory.
+    pub fn attach(&self, path: &Path) {
+        let Ok(below) = path.strip_prefix(&self.0.dir) else { return };
+        let bytes = std::fs::metadata(path).map_or(0, |m| m.len());
+        let name = below.to_string_lossy().into_owned();
+        let path = self.0.case.as_ref().map(|id| PathBuf::from(id.directory())).unwrap_or_default().join(below);
+        self.publish(Fact::Attached { name, path, bytes });
+    }
+
     /// The flag that stops this work: a person's, the testcase's limit, or a caller's.
     pub fn cancel(&self) -> Cancel {
         self.lock().cancel.clone()

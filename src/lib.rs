@@ -14,3 +14,5 @@ pub mod context;
 pub mod report;
 
 pub mod wire;
+
+pub mod lab;

@@ -46,6 +46,39 @@ pub fn seconds_to_duration(seconds: f64) -> Result<Duration> {
     }
 }
 
+/// Reads an optional duration from a script's or a file's value: a number of seconds, or a text for [`parse_duration`].
+///
+/// # Errors
+/// Neither of them, or none that [`parse_duration`] takes.
+pub fn deserialize_duration<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
+    struct Reader;
+    fn wrong<E: serde::de::Error>(error: Error) -> E {
+        E::custom(error.what)
+    }
+    impl serde::de::Visitor<'_> for Reader {
+        type Value = Option<Duration>;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a number of seconds or a text such as \"10m\"")
+        }
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Option<Duration>, E> {
+            parse_duration(text).map(Some).map_err(wrong)
+        }
+        fn visit_f64<E: serde::de::Error>(self, seconds: f64) -> Result<Option<Duration>, E> {
+            seconds_to_duration(seconds).map(Some).map_err(wrong)
+        }
+        fn visit_i64<E: serde::de::Error>(self, seconds: i64) -> Result<Option<Duration>, E> {
+            self.visit_f64(seconds as f64)
+        }
+        fn visit_u64<E: serde::de::Error>(self, seconds: u64) -> Result<Option<Duration>, E> {
+            self.visit_f64(seconds as f64)
+        }
+        fn visit_unit<E: serde::de::Error>(self) -> Result<Option<Duration>, E> {
+            Ok(None)
+        }
+    }
+    d.deserialize_any(Reader)
+}
+
 /// A duration for people, in at most eight columns: "0.4s", "41.2s", "4m02", "2h05m".
 pub fn show_duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();

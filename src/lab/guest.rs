@@ -1,0 +1,309 @@
+//! A guest in the hands of one testcase: running commands in it, and what it leaves to be cleaned up.
+
+use super::command::Surroundings;
+use super::job::Job;
+use super::option::{ExecOptions, OnError};
+use super::place::Place;
+use super::wait::Patience;
+use crate::context::{Action, Context, clip};
+use crate::error::{Error, Kind, Result};
+use crate::event::Level;
+use crate::unit::show_size;
+use crate::wire::{Command, Output, Status};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The most output of one command that the testcase's log repeats.
+const LOGGED_OUTPUT: usize = 4096;
+
+/// A machine as one testcase holds it. Clones are the same guest.
+#[derive(Clone)]
+pub struct Guest {
+    place: Arc<Place>,
+    context: Context,
+    held: Arc<Mutex<Held>>,
+}
+
+/// What one testcase has on one machine.
+pub(super) struct Held {
+    /// When the testcase first asked for the machine.
+    pub since: Instant,
+    pub temp_dirs: Vec<String>,
+    pub jobs: Vec<Job>,
+    /// Patterns of further log files.
+    pub log_files: Vec<String>,
+}
+
+/// How a command ended, with all that it said.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    pub stdout: String,
+    pub stderr: String,
+    /// Exit status; 128 and the number of the signal when one ended it, as shells say it.
+    pub code: i64,
+    /// Name of the signal that ended it, without SIG.
+    pub signal: Option<String>,
+    pub took: Duration,
+}
+
+impl Guest {
+    pub fn new(place: Arc<Place>, context: Context) -> Guest {
+        let held = Held { since: Instant::now(), temp_dirs: Vec::new(), jobs: Vec::new(), log_files: Vec::new() };
+        Guest { place, context, held: Arc::new(Mutex::new(held)) }
+    }
+
+    pub fn name(&self) -> &str {
+        self.place.name()
+    }
+
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Runs a command and returns what it wrote to its standard output, without the newlines at its end.
+    ///
+    /// # Errors
+    /// `Refused` when it ends with a status other than 0 (judged by `on_error`), `Timeout`, `Unreachable`, `Cancelled`;
+    /// `Malformed` for options that cannot be.
+    pub fn exec(&self, command: &str, options: &ExecOptions) -> Result<String> {
+        Ok(self.exec_full(command, options)?.stdout)
+    }
+
+    /// Runs a command and returns its exit status, whatever it is.
+    ///
+    /// # Errors
+    /// As [`Guest::exec`], but for the status.
+    pub fn exec_rc(&self, command: &str, options: &ExecOptions) -> Result<i64> {
+        let options = ExecOptions { on_error: OnError::Return, ..options.clone() };
+        Ok(self.exec_full(command, &options)?.code)
+    }
+
+    /// Runs a command and returns everything about its end.
+    ///
+    /// # Errors
+    /// As [`Guest::exec`].
+    pub fn exec_full(&self, command: &str, options: &ExecOptions) -> Result<Ended> {
+        let surroundings = Surroundings { cwd: options.cwd.as_deref(), env: &options.env, user: options.user.as_deref() };
+        let limit = self.patience(Patience::EXEC).or(options.timeout).limit;
+        let mut whole = Command::new(surroundings.around(command)?, limit);
+        whole.stdin = options.input.clone().into_bytes();
+        if let Some(name) = &options.save_as {
+            whole.stdout_file = Some(self.local_file(name)?);
+        }
+        let work = |action: Option<&Action<'_>>| {
+            let mut output = self.run(&whole);
+            if options.idempotent && output.as_ref().is_err_and(|e| e.kind == Kind::Unreachable) {
+                output = self.run(&whole);
+            }
+            let output = output.map_err(|e| options.on_error.judge(e))?;
+            if let Some(action) = action {
+                action.says(summary(&output));
+                self.log_output(&output, options.save_as.is_some());
+            }
+            if options.on_error != OnError::Return && !output.is_success() {
+                return Err(options.on_error.judge(self.refused(command, &output)));
+            }
+            Ok(output)
+        };
+        let output = if options.quiet { work(None) } else { self.told(command, |action| work(Some(action))) };
+        if let Some(path) = whole.stdout_file.as_ref().filter(|p| p.exists()) {
+            self.context.attach(path);
+        }
+        Ok(Ended::new(output?, options.keep_newline))
+    }
+
+    /// Runs something with the machine, told to the stream.
+    pub(super) fn told<T>(&self, what: &str, work: impl FnOnce(&Action<'_>) -> Result<T>) -> Result<T> {
+        self.context.action(Some(self.name()), what, work)
+    }
+
+    /// The one way to a command there: passes warnings on, and learns from the end whether the machine is there.
+    pub(super) fn run(&self, command: &Command) -> Result<Output> {
+        let result = self.place.transport().exec(command, &self.context.cancel());
+        self.heard(result)
+    }
+
+    /// What every call of the transport is passed through.
+    pub(super) fn heard<T>(&self, result: Result<T>) -> Result<T> {
+        for warning in self.place.transport().warnings() {
+            self.context.log(Level::Warning, warning);
+        }
+        match &result {
+            Ok(_) => self.place.answered(),
+            // It may have been started anew, as another system even.
+            Err(error) if error.kind == Kind::Unreachable => self.place.forget_facts(),
+            Err(_) => {}
+        }
+        result
+    }
+
+    /// A small question of ours, not told: whoever asks it tells.
+    pub(super) fn ask(&self, script: &str) -> Result<Output> {
+        self.run(&Command::new(script, self.patience(Patience::QUESTION).limit))
+    }
+
+    /// As `ask`, for what must end well; the answer without its last newline.
+    pub(super) fn answer(&self, script: &str) -> Result<String> {
+        let output = self.ask(script)?;
+        if !output.is_success() {
+            return Err(self.refused(script, &output));
+        }
+        Ok(Ended::new(output, false).stdout)
+    }
+
+    /// The patience with this lab's factor.
+    pub(super) fn patience(&self, usual: Patience) -> Patience {
+        usual.scaled(self.place.scale())
+    }
+
+    /// The error for a command that did not end with 0.
+    pub(super) fn refused(&self, command: &str, output: &Output) -> Error {
+        let ended = match &output.status {
+            Status::Exited(code) => format!("ended with status {code}"),
+            Status::Signalled(name) => format!("was ended by the signal {name}"),
+        };
+        let said = [&output.stderr, &output.stdout].map(|s| last_line(&s.tail(4096)));
+        let said = said.iter().find(|s| !s.is_empty()).map(|s| format!(": {s}")).unwrap_or_default();
+        let help = match output.status {
+            Status::Exited(127) => "the command is not there; `install_tool(name)` installs it where a package has it",
+            Status::Exited(126) => "the command cannot be run: its permissions, or the directory in `cwd`",
+            Status::Signalled(ref name) if name == "KILL" => "SIGKILL often is the kernel's: see `dmesg` for \"Out of memory\"",
+            _ => "if any status is fine, use `exec_rc`, or `#{ on_error: \"return\" }`",
+        };
+        Error::new(Kind::Refused, format!("`{}` on {} {ended}{said}", clip(command, 200), self.name()))
+            .details(output.details(self.name(), command))
+            .help(help)
+    }
+
+    pub(super) fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the testcase left on the machine: temporary directories, and jobs that still have files there.
+    pub fn leftovers(&self) -> Vec<String> {
+        let held = self.held();
+        held.temp_dirs.iter().cloned().chain(held.jobs.iter().map(|j| j.dir().to_string())).collect()
+    }
+
+    /// Ends the jobs that still run and removes what [`Guest::leftovers`] names. Each thing is tried; the first error is returned.
+    ///
+    /// # Errors
+    /// `Unreachable`, `Refused`, `Timeout`, `Cancelled`.
+    pub fn clean_up(&self) -> Result<()> {
+        let (jobs, dirs) = {
+            let mut held = self.held();
+            (std::mem::take(&mut held.jobs), std::mem::take(&mut held.temp_dirs))
+        };
+        let jobs = jobs.iter().map(Job::discard);
+        let dirs = dirs.iter().map(|dir| self.remove_tree(dir));
+        // All of them before the first error is looked at.
+        let results: Vec<Result<()>> = jobs.chain(dirs).collect();
+        results.into_iter().collect()
+    }
+
+    fn log_output(&self, output: &Output, is_saved: bool) {
+        let streams = [("", &output.stdout), ("stderr: ", &output.stderr)];
+        for (mark, stream) in streams.iter().filter(|(mark, s)| s.total() > 0 && !(is_saved && mark.is_empty())) {
+            let cut = if stream.total() > LOGGED_OUTPUT as u64 { "[…] " } else { "" };
+            self.context.log(Level::Verbose, format!("{mark}{cut}{}", stream.tail(LOGGED_OUTPUT).trim_end()));
+        }
+    }
+}
+
+impl Ended {
+    fn new(output: Output, keep_newline: bool) -> Ended {
+        let mut stdout = output.stdout.text();
+        if !keep_newline {
+            stdout.truncate(stdout.trim_end_matches(['\n', '\r']).len());
+        }
+        let (code, signal) = match output.status {
+            Status::Exited(code) => (i64::from(code), None),
+            Status::Signalled(name) => (signal_code(&name), Some(name)),
+        };
+        Ended { stdout, stderr: output.stderr.text(), code, signal, took: output.took }
+    }
+}
+
+/// "exit 0, 12 lines".
+fn summary(output: &Output) -> String {
+    let end = match &output.status {
+        Status::Exited(code) => format!("exit {code}"),
+        Status::Signalled(name) => format!("killed by SIG{name}"),
+    };
+    let bytes = output.stdout.total();
+    if bytes == 0 {
+        return end;
+    }
+    if output.stdout.is_cut() {
+        return format!("{end}, {}", show_size(bytes));
+    }
+    match output.stdout.text().lines().count() {
+        1 => format!("{end}, 1 line"),
+        lines => format!("{end}, {lines} lines"),
+    }
+}
+
+/// The last line that says something.
+pub(super) fn last_line(text: &str) -> String {
+    clip(text.lines().rev().map(str::trim).find(|l| !l.is_empty()).unwrap_or_default(), 200)
+}
+
+/// What shells say of a command that a signal ended. 128 stands for a signal that Linux has no number for.
+fn signal_code(name: &str) -> i64 {
+    const NUMBERS: &[(&str, i64)] = &[
+        ("ABRT", 6),
+        ("ALRM", 14),
+        ("BUS", 7),
+        ("CONT", 18),
+        ("FPE", 8),
+        ("HUP", 1),
+        ("ILL", 4),
+        ("INT", 2),
+        ("IO", 29),
+        ("KILL", 9),
+        ("PIPE", 13),
+        ("PROF", 27),
+        ("PWR", 30),
+        ("QUIT", 3),
+        ("SEGV", 11),
+        ("STKFLT", 16),
+        ("STOP", 19),
+        ("SYS", 31),
+        ("TERM", 15),
+        ("TRAP", 5),
+        ("TSTP", 20),
+        ("TTIN", 21),
+        ("TTOU", 22),
+        ("URG", 23),
+        ("USR1", 10),
+        ("USR2", 12),
+        ("VTALRM", 26),
+        ("WINCH", 28),
+        ("XCPU", 24),
+        ("XFSZ", 25),
+    ];
+    let name = name.strip_prefix("SIG").unwrap_or(name);
+    128 + NUMBERS.iter().find(|(n, _)| *n == name).map_or_else(|| name.parse().unwrap_or(0), |(_, number)| *number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_a_status_as_shells_have_it() {
+        for (name, code) in [("KILL", 137), ("SIGTERM", 143), ("SEGV", 139), ("34", 162), ("ODD", 128)] {
+            assert_eq!(signal_code(name), code, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_last_line_is_the_last_that_says_something() {
+        assert_eq!(last_line("one\ntwo \n \n\n"), "two");
+        assert_eq!(last_line("\n"), "");
+    }
+}

@@ -1,0 +1,273 @@
+//! A guest's logs after a failure: one command gathers them, one stream brings them, and the kernel's log is read for trouble.
+//!
+//! To fetch more: a row in `FILES` or `COMMANDS`.
+
+use super::command::quote_pattern;
+use super::guest::Guest;
+use super::scan::scan;
+use super::wait::Patience;
+use crate::error::{Result, Whereabouts};
+use crate::event::Level;
+use crate::unit::show_size;
+use crate::wire::Command;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Outputs to keep: (name of the file, command). The most telling first: the budget may end before the last.
+const COMMANDS: &[(&str, &str)] = &[
+    ("dmesg.txt", DMESG),
+    ("uptime.txt", "cat /proc/uptime; uptime"),
+    ("df.txt", "df -h; echo; df -i"),
+    ("memory.txt", "cat /proc/meminfo"),
+    ("processes.txt", "ps -ef 2>/dev/null || ps"),
+    ("network.txt", "ip addr 2>/dev/null || ifconfig -a; echo; ip route 2>/dev/null || route -n"),
+    ("mounts.txt", "cat /proc/mounts"),
+    ("journal.txt", "journalctl -b --no-pager -n 50000"),
+    ("journal-before.txt", "journalctl -k -b -1 --no-pager -n 2000"),
+];
+
+/// With stamps in seconds since the start; by the journal where the kernel's own log may not be read.
+const DMESG: &str = "dmesg 2>/dev/null || journalctl -k -b --no-pager -o short-monotonic";
+
+/// Files to keep where they are: patterns.
+const FILES: &[&str] = &[
+    "/sys/fs/pstore/*",
+    "/var/log/messages",
+    "/var/log/syslog",
+    "/var/log/kern.log",
+    "/var/log/daemon.log",
+    "/var/log/user.log",
+    "/var/log/boot.log",
+    "/var/log/xen/*.log",
+    "/var/log/libvirt/qemu/*.log",
+    "/var/log/cloud-init.log",
+    "/var/log/cloud-init-output.log",
+];
+
+/// Of each file or output only so many bytes at its end.
+const LARGEST: u64 = 5 << 20;
+
+/// Of one machine no more than this.
+const BUDGET: u64 = 20 << 20;
+
+/// A part of the stream: what it is, and where its bytes went.
+struct Part {
+    name: String,
+    path: PathBuf,
+    bytes: u64,
+}
+
+impl Guest {
+    /// Names a further log file (or a pattern) that is fetched after a failure.
+    ///
+    /// # Errors
+    /// `Malformed` for an empty pattern.
+    pub fn add_log_file(&self, pattern: &str) -> Result<()> {
+        quote_pattern(pattern)?;
+        let files = &mut self.held().log_files;
+        if !files.iter().any(|f| f == pattern) {
+            files.push(pattern.to_string());
+        }
+        Ok(())
+    }
+
+    /// Fetches the standard logs and those of [`Guest::add_log_file`] into the testcase's directory, and warns of trouble in the
+    /// kernel's log since the testcase began. A machine that does not answer gives a warning and no error.
+    ///
+    /// # Errors
+    /// The files cannot be written here; `Cancelled`.
+    pub fn collect_logs(&self) -> Result<()> {
+        self.told("collect logs", |action| {
+            let boundary = boundary();
+            let script = self.gather(&boundary)?;
+            let directory = plain(self.name());
+            let stream = self.context().file(&format!("{directory}/.stream"))?;
+            let mut command = Command::new(&script, self.patience(Patience::LOGS).limit);
+            command.stdout_file = Some(stream.clone());
+            command.keep = 4096;
+            let result = self.run(&command);
+            let parts = match stream.exists() {
+                true => split(&stream, &boundary, &self.context().dir().join(&directory))?,
+                false => Vec::new(),
+            };
+            let _ = std::fs::remove_file(&stream);
+            for part in &parts {
+                self.context().attach(&part.path);
+            }
+            self.warn_of_trouble(&parts)?;
+            if let Err(error) = result {
+                self.context().cancel().check()?;
+                let what = if parts.is_empty() { "no logs" } else { "not all logs" };
+                self.context().log(Level::Warning, format!("{what} of {}: {}", self.name(), error.what));
+            }
+            action.says(format!("{} files, {}", parts.len(), show_size(parts.iter().map(|p| p.bytes).sum())));
+            Ok(())
+        })
+    }
+
+    /// The command that prints everything, each part after a line with the boundary and its name.
+    fn gather(&self, boundary: &str) -> Result<String> {
+        use std::fmt::Write as _;
+        let extra: Vec<String> = self.held().log_files.clone();
+        let mut script = format!(
+            "LC_ALL=C; export LC_ALL; PATH=\"$PATH:/usr/sbin:/sbin\"\nmark() {{ printf '\\n%s %s\\n' {boundary} \"$1\"; }}\n\
+             command -v timeout >/dev/null && limit='timeout 20' || limit=\n\
+             file() {{ [ -f \"$1\" ] && [ -r \"$1\" ] && mark \"$1\" && tail -c {LARGEST} \"$1\"; }}\n{{\n"
+        );
+        for (name, command) in COMMANDS {
+            let quoted = super::command::quote(command)?;
+            // Not a word about a command that is not there: no part.
+            let first = command.split_whitespace().next().unwrap_or_default();
+            let _ = writeln!(
+                script,
+                "command -v {first} >/dev/null && {{ mark {name}; $limit sh -c {quoted} 2>&1 | tail -c {LARGEST}; }}"
+            );
+        }
+        for pattern in FILES.iter().map(ToString::to_string).chain(extra) {
+            let _ = writeln!(script, "for f in {}; do file \"$f\"; done", quote_pattern(&pattern)?);
+        }
+        let _ = write!(script, "}} 2>/dev/null | head -c {BUDGET}");
+        Ok(script)
+    }
+
+    fn warn_of_trouble(&self, parts: &[Part]) -> Result<()> {
+        let read = |name: &str| -> Result<Option<String>> {
+            let Some(part) = parts.iter().find(|p| p.name == name) else { return Ok(None) };
+            let bytes = std::fs::read(&part.path).at(format_args!("read `{}`", part.path.display()))?;
+            Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+        };
+        let Some(log) = read("dmesg.txt")? else { return Ok(()) };
+        let uptime = read("uptime.txt")?.and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
+        // A second for two clocks that are not quite one.
+        let since = uptime.map_or(0.0, |up| up - self.held().since.elapsed().as_secs_f64() - 1.0);
+        for trouble in scan(&log, since) {
+            let older = if trouble.is_maybe_older || uptime.is_none() { ", maybe from before the testcase" } else { "" };
+            let text = format!("{} on {}: {}{older}", trouble.meaning, self.name(), trouble.line);
+            self.context().log(Level::Warning, text);
+        }
+        Ok(())
+    }
+}
+
+/// A line that no log has in it.
+fn boundary() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let now = crate::time::Timestamp::now().to_string();
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let mark = crate::name::fingerprint(&format!("{now} {number} {}", std::process::id()));
+    format!("=-=-xenrt-{mark:08x}-{number}-part")
+}
+
+/// A name for a file or a directory from what a machine (or a person) said.
+fn plain(name: &str) -> String {
+    let plain: String = name.chars().map(|c| if c.is_alphanumeric() || "-_.#+".contains(c) { c } else { '_' }).take(100).collect();
+    if plain.starts_with('.') || plain.is_empty() { format!("_{plain}") } else { plain }
+}
+
+/// Where a part goes below the machine's directory. What came from the machine is not trusted: no part of it leads upwards.
+fn place(dir: &Path, name: &str) -> PathBuf {
+    name.split('/').filter(|p| !p.is_empty()).fold(dir.to_path_buf(), |path, part| path.join(plain(part)))
+}
+
+/// Splits the stream into files. Empty parts are left out.
+fn split(stream: &Path, boundary: &str, dir: &Path) -> Result<Vec<Part>> {
+    let doing = format!("read `{}`", stream.display());
+    let mut reader = BufReader::new(std::fs::File::open(stream).at(&doing)?);
+    let mut parts: Vec<Part> = Vec::new();
+    let mut open: Option<Writer> = None;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        // Logs have no endless lines, but a binary file may: it is read in pieces.
+        let mut limited = std::io::Read::take(&mut reader, 1 << 20);
+        if limited.read_until(b'\n', &mut line).at(&doing)? == 0 {
+            break;
+        }
+        let name = line.strip_prefix(boundary.as_bytes()).and_then(|rest| rest.strip_prefix(b" "));
+        if let Some(name) = name {
+            parts.extend(open.take().map(Writer::finish).transpose()?.flatten());
+            let name = String::from_utf8_lossy(name).trim_end_matches('\n').to_string();
+            open = Some(Writer { path: place(dir, &name), name, file: None, bytes: 0, newline: false });
+        } else if let Some(writer) = &mut open {
+            writer.write(&line)?;
+        }
+    }
+    parts.extend(open.map(Writer::finish).transpose()?.flatten());
+    Ok(parts)
+}
+
+/// Writes one part. The newline before the next boundary is not part of it, so one newline is always held back.
+struct Writer {
+    name: String,
+    path: PathBuf,
+    file: Option<std::io::BufWriter<std::fs::File>>,
+    bytes: u64,
+    newline: bool,
+}
+
+impl Writer {
+    fn write(&mut self, line: &[u8]) -> Result<()> {
+        let doing = format!("write `{}`", self.path.display());
+        let (text, ends) = line.strip_suffix(b"\n").map_or((line, false), |text| (text, true));
+        let held = std::mem::replace(&mut self.newline, ends);
+        if text.is_empty() && !held {
+            return Ok(());
+        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => {
+                let parent = self.path.parent().unwrap_or(&self.path);
+                std::fs::create_dir_all(parent).at(format_args!("make the directory `{}`", parent.display()))?;
+                none.insert(std::io::BufWriter::new(std::fs::File::create(&self.path).at(&doing)?))
+            }
+        };
+        if held {
+            file.write_all(b"\n").at(&doing)?;
+        }
+        file.write_all(text).at(&doing)?;
+        self.bytes += text.len() as u64 + u64::from(held);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Option<Part>> {
+        let Some(mut file) = self.file else { return Ok(None) };
+        file.flush().at(format_args!("write `{}`", self.path.display()))?;
+        Ok(Some(Part { name: self.name, path: self.path, bytes: self.bytes }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_split_into_its_parts_byte_by_byte() {
+        let dir = tempfile::tempdir().unwrap();
+        let stream = dir.path().join("stream");
+        std::fs::write(
+            &stream,
+            b"noise\n\n== dmesg.txt\nline 1\nline 2\n\n== empty.txt\n\n== /var/log/odd\n\n\n\xff\x00 no newline\n== ../../x/../y\nhostile\n\n== last\nz",
+        )
+        .unwrap();
+        let out = dir.path().join("out");
+        let parts = split(&stream, "==", &out).unwrap();
+        let read = |name: &str| std::fs::read(out.join(name)).unwrap();
+        let names: Vec<&str> = parts.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(names, ["dmesg.txt", "/var/log/odd", "../../x/../y", "last"]);
+        assert_eq!(read("dmesg.txt"), b"line 1\nline 2\n");
+        assert_eq!(read("var/log/odd"), b"\n\n\xff\x00 no newline");
+        assert_eq!(read("_../_../x/_../y"), b"hostile\n");
+        assert_eq!(read("last"), b"z");
+        assert_eq!(parts[0].bytes, 14);
+    }
+
+    #[test]
+    fn names_are_plain() {
+        for (name, plain_name) in
+            [("vm1", "vm1"), ("..", "_.."), ("", "_"), ("a b/c", "a_b_c"), ("fe80::1", "fe80__1"), (".ssh", "_.ssh")]
+        {
+            assert_eq!(plain(name), plain_name);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What a caller may choose: one small struct a method, read from a script's map.
+//!
+//! An unknown key is an error. Durations are seconds or text ("10m").
+
+use crate::error::{Blame, Error, Kind};
+use crate::unit::deserialize_duration as duration;
+use serde::de::{Deserializer, Visitor};
+use serde::{Deserialize, de};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// What a command's status other than 0 means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// The product is at fault: the testcase fails.
+    #[default]
+    Fail,
+    /// The test could not be carried out: the testcase errs.
+    Error,
+    /// Nothing: the caller looks at the result.
+    Return,
+}
+
+impl OnError {
+    /// The error with the blame that this choice means.
+    pub(super) fn judge(self, error: Error) -> Error {
+        match (error.kind, self) {
+            (Kind::Refused | Kind::Timeout, OnError::Fail) => error.blame(Blame::Product),
+            (Kind::Refused | Kind::Timeout, OnError::Error) => error.blame(Blame::Lab),
+            _ => error,
+        }
+    }
+}
+
+/// How to run a command.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExecOptions {
+    /// Limit; 20 minutes when not given.
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Option<Duration>,
+    pub on_error: OnError,
+    /// Text for its standard input.
+    pub input: String,
+    /// Directory to run it in.
+    pub cwd: Option<String>,
+    #[serde(deserialize_with = "texts")]
+    pub env: BTreeMap<String, String>,
+    /// User to run it as.
+    pub user: Option<String>,
+    /// Whether newlines at the end of the output are kept.
+    pub keep_newline: bool,
+    /// Whether it is left out of the event stream.
+    pub quiet: bool,
+    /// Name of a file of the testcase's directory that gets all of its output, however long.
+    pub save_as: Option<String>,
+    /// Whether it may be run again when the connection is lost.
+    pub idempotent: bool,
+}
+
+/// How to run a job in the background.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JobOptions {
+    /// What a status other than 0 means to `wait`.
+    pub on_error: OnError,
+    pub input: String,
+    pub cwd: Option<String>,
+    #[serde(deserialize_with = "texts")]
+    pub env: BTreeMap<String, String>,
+    pub user: Option<String>,
+}
+
+/// How long to wait.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WaitOptions {
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Option<Duration>,
+}
+
+/// How to take a machine down.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PowerOptions {
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Option<Duration>,
+    /// At once, without telling anything that runs there: as if the power had failed.
+    pub force: bool,
+}
+
+/// Texts by name; numbers and truth values of a script count as their text.
+fn texts<'de, D: Deserializer<'de>>(d: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let found = BTreeMap::<String, Text>::deserialize(d)?;
+    Ok(found.into_iter().map(|(name, text)| (name, text.0)).collect())
+}
+
+struct Text(String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Text, D::Error> {
+        struct Reader;
+        impl Visitor<'_> for Reader {
+            type Value = Text;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, a number, true or false")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
+                Ok(Text(text.to_string()))
+            }
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Text, E> {
+                Ok(Text(number.to_string()))
+            }
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Text, E> {
+                Ok(Text(number.to_string()))
+            }
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Text, E> {
+                Ok(Text(number.to_string()))
+            }
+            fn visit_bool<E: de::Error>(self, truth: bool) -> Result<Text, E> {
+                Ok(Text(truth.to_string()))
+            }
+        }
+        d.deserialize_any(Reader)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn options_are_read_from_a_map() {
+        let options: ExecOptions = serde_json::from_value(json!({
+            "timeout": "10m", "on_error": "return", "env": { "A": 1, "B": true, "C": "x y" }
+        }))
+        .unwrap();
+        assert_eq!((options.timeout, options.on_error), (Some(Duration::from_secs(600)), OnError::Return));
+        assert_eq!(options.env.values().cloned().collect::<Vec<_>>(), ["1", "true", "x y"]);
+        let options: WaitOptions = serde_json::from_value(json!({ "timeout": 1.5 })).unwrap();
+        assert_eq!(options.timeout, Some(Duration::from_millis(1500)));
+    }
+
+    #[test]
+    fn what_is_unknown_or_wrong_is_said() {
+        for (map, said) in [
+            (json!({ "timout": 3 }), "unknown field `timout`, expected one of `timeout`"),
+            (json!({ "timeout": "soon" }), "`soon` is not a duration"),
+            (json!({ "timeout": -1 }), "not a number of seconds"),
+            (json!({ "timeout": true }), "a number of seconds or a text such as"),
+            (json!({ "on_error": "shrug" }), "expected one of `fail`, `error`, `return`"),
+            (json!({ "env": { "A": [1] } }), "a text, a number, true or false"),
+        ] {
+            let error = serde_json::from_value::<ExecOptions>(map).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+}

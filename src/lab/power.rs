@@ -1,0 +1,249 @@
+//! Whether a guest answers, and taking it down and up again from inside.
+
+use super::facts::BOOT_ID;
+use super::guest::Guest;
+use super::option::{PowerOptions, WaitOptions};
+use super::wait::{Look, Patience, until};
+use crate::context::Action;
+use crate::error::{Blame, Error, Kind, Result};
+use crate::time::Cancel;
+use crate::wire::Command;
+use std::time::{Duration, Instant};
+
+/// How long one look at a machine may take.
+const LOOK: Duration = Duration::from_secs(20);
+
+/// How long a login may be refused by a machine that comes up: until its login service lets people in.
+const LOGIN_GRACE: Duration = Duration::from_secs(60);
+
+/// How often in a row a machine must not answer to count as down.
+const SILENT_LOOKS: u32 = 3;
+
+/// Finds `$sudo` for who is not root, and the commands that a plain user's path leaves out.
+const AS_ROOT: &str = "PATH=\"$PATH:/usr/sbin:/sbin\"; sudo=; [ \"$(id -u)\" = 0 ] || sudo='sudo -n'";
+
+/// What one look at a machine shows.
+enum Sight {
+    Up {
+        boot_id: String,
+    },
+    /// It does not answer.
+    Silent(Error),
+    /// It answers, and lets nobody in.
+    Locked(Error),
+}
+
+impl Guest {
+    /// Whether it answers within the limit (a minute when none is given).
+    ///
+    /// # Errors
+    /// `Refused` when it answers but the login fails; `Cancelled`.
+    pub fn is_reachable(&self, options: &WaitOptions) -> Result<bool> {
+        self.told("is it reachable?", |action| {
+            let limit = self.patience(Patience::REACHABLE).or(options.timeout).limit;
+            let (answers, why) = match self.look(limit, &self.context().cancel())? {
+                Sight::Up { .. } => (true, String::new()),
+                Sight::Silent(error) => (false, format!(": {}", error.what)),
+                Sight::Locked(error) => return Err(error),
+            };
+            action.says(format!("{}{why}", if answers { "yes" } else { "no" }));
+            Ok(answers)
+        })
+    }
+
+    /// Waits until it answers.
+    ///
+    /// # Errors
+    /// `Timeout` with what was seen last (the lab's fault if it has never answered in this run); `Refused` when the login goes on
+    /// failing; `Cancelled`.
+    pub fn wait_ready(&self, options: &WaitOptions) -> Result<()> {
+        self.told("wait until it answers", |action| {
+            let patience = self.patience(Patience::READY).or(options.timeout);
+            let known = self.place().was_reached();
+            let result = self.wait_up(action, &patience, "to answer", |_| None);
+            result.map(drop).map_err(|e| if e.kind == Kind::Timeout && !known { e.blame(Blame::Lab) } else { e })
+        })
+    }
+
+    /// Waits until it no longer answers.
+    ///
+    /// # Errors
+    /// `Timeout`, `Cancelled`.
+    pub fn wait_unreachable(&self, options: &WaitOptions) -> Result<()> {
+        self.told("wait until it no longer answers", |action| {
+            let patience = self.patience(Patience::SHUTDOWN).or(options.timeout);
+            self.wait_silent(action, &patience, None)
+        })
+    }
+
+    /// Reboots it from inside and waits until it answers with a new boot id.
+    ///
+    /// # Errors
+    /// `Refused` when it is this machine, or will not; `Timeout` with what was seen last; `Unreachable`, `Cancelled`.
+    pub fn reboot(&self, options: &PowerOptions) -> Result<()> {
+        self.not_here("reboot")?;
+        self.told(if options.force { "reboot (forced)" } else { "reboot" }, |action| {
+            let started = Instant::now();
+            let before = self.known_boot_id()?;
+            action.progress("asking it to reboot", None);
+            if options.force { self.ask_hard('b', "reboot -f") } else { self.ask_softly("systemctl reboot", "reboot") }?;
+            self.gone();
+            let patience = self.patience(Patience::READY).or(options.timeout);
+            self.wait_up(action, &patience, "to answer with a new boot id", |boot_id| {
+                (*boot_id == before).then(|| "it still runs, with the old boot id".to_string())
+            })?;
+            action.says(format!("back after {}", crate::unit::show_duration(started.elapsed())));
+            Ok(())
+        })
+    }
+
+    /// Shuts it down from inside and waits until it no longer answers.
+    ///
+    /// # Errors
+    /// As [`Guest::reboot`]; `Refused` when it came back instead.
+    pub fn shutdown(&self, options: &PowerOptions) -> Result<()> {
+        self.not_here("shut down")?;
+        self.told(if options.force { "shut down (forced)" } else { "shut down" }, |action| {
+            let before = self.known_boot_id()?;
+            action.progress("asking it to shut down", None);
+            if options.force { self.ask_hard('o', "poweroff -f") } else { self.ask_softly("systemctl poweroff", "poweroff") }?;
+            self.gone();
+            self.wait_silent(action, &self.patience(Patience::SHUTDOWN).or(options.timeout), Some(&before))
+        })
+    }
+
+    /// Makes its kernel panic, and waits until it no longer answers (or has been started anew by what watches it).
+    ///
+    /// # Errors
+    /// As [`Guest::reboot`].
+    pub fn crash(&self, options: &WaitOptions) -> Result<()> {
+        self.not_here("crash")?;
+        self.told("crash", |action| {
+            let before = self.known_boot_id()?;
+            self.ask_hard('c', "")?;
+            self.gone();
+            let patience = self.patience(Patience::CRASH).or(options.timeout);
+            match self.wait_silent(action, &patience, Some(&before)) {
+                Err(error) if error.kind == Kind::Refused => {
+                    action.says("it panicked and came back");
+                    Ok(())
+                }
+                other => other,
+            }
+        })
+    }
+
+    fn not_here(&self, what: &str) -> Result<()> {
+        if !self.place().is_here() {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Refused, format!("`{}` is the machine that runs this testcase: it cannot {what}", self.name()))
+            .blame(Blame::Author)
+            .help("run it against another machine: `--guest user@host`"))
+    }
+
+    fn known_boot_id(&self) -> Result<String> {
+        let id = self.answer(BOOT_ID)?;
+        if id.is_empty() {
+            return Err(Error::new(Kind::Unsupported, format!("{} has no boot id: not Linux?", self.name())).blame(Blame::Lab));
+        }
+        Ok(id)
+    }
+
+    /// Asks in the usual way. The connection may end before the answer.
+    fn ask_softly(&self, systemd: &str, other: &str) -> Result<()> {
+        let script = format!("{AS_ROOT}; if [ -d /run/systemd/system ]; then $sudo {systemd}; else $sudo {other}; fi");
+        match self.run(&Command::new(&script, self.patience(Patience::seconds(30)).limit)) {
+            Ok(output) if output.is_success() || matches!(output.status, crate::wire::Status::Signalled(_)) => Ok(()),
+            Ok(output) => Err(self.refused(other, &output)),
+            Err(error) if matches!(error.kind, Kind::Unreachable | Kind::Timeout) => self.context().cancel().check(),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks the kernel at once by its magic key, or by a command where that cannot be pressed. It happens a second later, when
+    /// the answer is on its way: no machine says goodbye after it.
+    fn ask_hard(&self, key: char, other: &str) -> Result<()> {
+        let without = if other.is_empty() { "exit 3" } else { "key=" };
+        let script = format!(
+            "{AS_ROOT}; key=/proc/sysrq-trigger; $sudo sh -c 'echo 1 >/proc/sys/kernel/sysrq; test -w /proc/sysrq-trigger' 2>/dev/null || {without}\n\
+             if [ -n \"$key\" ]; then do=\"echo {key} >$key\"; else do='{other}'; fi\n\
+             {{ nohup $sudo sh -c \"sleep 1; $do\" >/dev/null 2>&1 </dev/null & }}"
+        );
+        let output = self.ask(&script)?;
+        if output.is_success() {
+            return Ok(());
+        }
+        let mut error = self.refused("echo >/proc/sysrq-trigger", &output).blame(Blame::Lab);
+        error.help = Some("the kernel there takes no magic keys from us: log in as root".into());
+        Err(error)
+    }
+
+    /// The machine is about to go: nothing that was known of it holds.
+    fn gone(&self) {
+        self.place().transport().hang_up();
+        self.place().forget_facts();
+    }
+
+    /// One look, never longer than `limit`.
+    fn look(&self, limit: Duration, cancel: &Cancel) -> Result<Sight> {
+        let own = cancel.child_with_limit("look", limit);
+        let result = self.place().transport().exec(&Command::new(BOOT_ID, limit), &own);
+        cancel.check()?;
+        match self.heard(result) {
+            Ok(output) => Ok(Sight::Up { boot_id: output.stdout.text().trim().to_string() }),
+            Err(error) if matches!(error.kind, Kind::Unreachable | Kind::Timeout) => {
+                // A connection that is dead and does not know it would cost each look its whole limit.
+                self.place().transport().hang_up();
+                Ok(Sight::Silent(error))
+            }
+            Err(error) if error.kind == Kind::Refused => Ok(Sight::Locked(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until it answers, and `not_yet` has nothing against the boot id.
+    fn wait_up(
+        &self,
+        action: &Action<'_>,
+        patience: &Patience,
+        what: &str,
+        not_yet: impl Fn(&String) -> Option<String>,
+    ) -> Result<String> {
+        let what = format!("`{}` {what}", self.name());
+        let mut locked_since: Option<Instant> = None;
+        let grace = self.patience(Patience { limit: LOGIN_GRACE, ..*patience }).limit.min(patience.limit);
+        until(self.context(), action, &what, patience, |own| match self.look(LOOK, own)? {
+            Sight::Up { boot_id } => Ok(match not_yet(&boot_id) {
+                None => Look::Done(boot_id),
+                Some(why) => Look::NotYet(why),
+            }),
+            Sight::Silent(error) => {
+                locked_since = None;
+                Ok(Look::NotYet(error.what))
+            }
+            Sight::Locked(error) if locked_since.get_or_insert_with(Instant::now).elapsed() > grace => Err(error),
+            Sight::Locked(error) => Ok(Look::NotYet(error.what)),
+        })
+    }
+
+    /// Waits until it does not answer several times in a row. With the boot id from before, an answer with another one is an error.
+    fn wait_silent(&self, action: &Action<'_>, patience: &Patience, before: Option<&str>) -> Result<()> {
+        let what = format!("`{}` to stop answering", self.name());
+        let mut silent = 0;
+        until(self.context(), action, &what, patience, |own| match self.look(LOOK, own)? {
+            Sight::Up { boot_id } if before.is_some_and(|b| b != boot_id) => {
+                let what = format!("`{}` came back with a new boot id instead of staying down", self.name());
+                Err(Error::new(Kind::Refused, what))
+            }
+            Sight::Up { .. } | Sight::Locked(_) => {
+                silent = 0;
+                Ok(Look::NotYet("it still answers".into()))
+            }
+            Sight::Silent(error) => {
+                silent += 1;
+                Ok(if silent >= SILENT_LOOKS { Look::Done(()) } else { Look::NotYet(error.what) })
+            }
+        })
+    }
+}
