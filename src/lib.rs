@@ -16,3 +16,6 @@ pub mod report;
 pub mod wire;
 
 pub mod lab;
+pub mod script;
+
+pub mod run;

@@ -29,7 +29,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("clap", &["cli/"]),
     ("clap_complete", &["cli/xrt/completions.rs"]),
     ("comfy_table", &["cli/table.rs"]),
-    ("csv", &["script/api/text.rs"]),
+    ("csv", &["script/api/data.rs"]),
     ("ctrlc", &["cli/signals.rs"]),
     ("glob", &["lab/", "script/"]),
     ("humantime", &["unit.rs", "time.rs"]),

@@ -1,6 +1,6 @@
 //! The facts themselves, and the values they carry.
 
-use crate::error::{Blame, Kind};
+use crate::error::{Blame, Exit, Kind};
 use crate::name::CaseId;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -193,6 +193,44 @@ impl Verdict {
             Verdict::NothingRan => "nothing_ran",
             Verdict::Stopped => "stopped",
             Verdict::Incomplete => "incomplete",
+        }
+    }
+
+    /// The judgement over the results of everything planned, `None` for what has no result.
+    ///
+    /// Never passed unless everything planned has a result and something passed.
+    pub fn over(results: impl IntoIterator<Item = Option<Outcome>>, stopped: bool) -> Verdict {
+        let mut seen = [false; Outcome::ALL.len()];
+        let mut missing = false;
+        for result in results {
+            match result {
+                None => missing = true,
+                Some(outcome) => seen[outcome as usize] = true,
+            }
+        }
+        let any = |outcome: Outcome| seen[outcome as usize];
+        if stopped {
+            Verdict::Stopped
+        } else if missing {
+            Verdict::Incomplete
+        } else if any(Outcome::Failed) {
+            Verdict::Failed
+        } else if any(Outcome::Errored) || any(Outcome::Blocked) {
+            Verdict::Errored
+        } else if any(Outcome::Passed) || any(Outcome::Partial) {
+            Verdict::Passed
+        } else {
+            Verdict::NothingRan
+        }
+    }
+
+    pub fn exit(self) -> Exit {
+        match self {
+            Verdict::Passed => Exit::Passed,
+            Verdict::Failed => Exit::Failed,
+            Verdict::Errored | Verdict::Incomplete => Exit::Errored,
+            Verdict::NothingRan => Exit::NothingRan,
+            Verdict::Stopped => Exit::Stopped,
         }
     }
 }

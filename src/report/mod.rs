@@ -20,7 +20,7 @@ pub use console::Console;
 pub use entry::Entry;
 pub use lines::{Options, Verbosity};
 pub use reports::{Opening, Report, Reports, SinkKind, open, replay};
-pub use summary::{Run, Summary, exit_of};
+pub use summary::{Run, Summary};
 
 /// The reports there are, by the word that asks for them (`--report junit:out.xml`).
 pub const SINKS: &[SinkKind] =

@@ -303,18 +303,10 @@ impl Summary {
 
     /// The judgement by the testcases alone: what a run that ends in order says of itself.
     pub fn judged(&self) -> Verdict {
-        let any = |outcome| self.count(outcome) > 0;
-        if self.unfinished() > 0 || self.run.started.is_none() || self.damaged {
-            Verdict::Incomplete
-        } else if any(Outcome::Failed) {
-            Verdict::Failed
-        } else if any(Outcome::Errored) || any(Outcome::Blocked) {
-            Verdict::Errored
-        } else if any(Outcome::Passed) || any(Outcome::Partial) {
-            Verdict::Passed
-        } else {
-            Verdict::NothingRan
+        if self.run.started.is_none() || self.damaged {
+            return Verdict::Incomplete;
         }
+        Verdict::over(self.cases().iter().map(|case| case.outcome), false)
     }
 
     /// The judgement over the run: its own and that of its testcases, whichever is worse. Without its own it is incomplete.
@@ -323,18 +315,7 @@ impl Summary {
     }
 
     pub fn exit(&self) -> Exit {
-        exit_of(self.verdict())
-    }
-}
-
-/// The status of a process whose run was judged so.
-pub fn exit_of(verdict: Verdict) -> Exit {
-    match verdict {
-        Verdict::Passed => Exit::Passed,
-        Verdict::Failed => Exit::Failed,
-        Verdict::Errored | Verdict::Incomplete => Exit::Errored,
-        Verdict::NothingRan => Exit::NothingRan,
-        Verdict::Stopped => Exit::Stopped,
+        self.verdict().exit()
     }
 }
 

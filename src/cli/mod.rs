@@ -1,0 +1,138 @@
+//! The command line: the only room that reads the environment, prints, and decides how the process ends.
+//!
+//! Never true here: that something is decided which a room below could decide; a subcommand parses, calls, and shows.
+//!
+//! To add a subcommand: a file in `xrt/` and its two lines in `xrt/mod.rs`.
+
+mod access;
+mod signals;
+mod table;
+pub mod xrt;
+
+use crate::error::{Error, Exit, Kind, Result};
+use crate::report;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+/// What a subcommand knows of the process it runs in.
+pub struct Io {
+    color: ColorChoice,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ColorChoice {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+impl Io {
+    pub fn new(color: ColorChoice) -> Io {
+        Io { color }
+    }
+
+    /// An environment variable that is set to some text.
+    pub fn env(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok().filter(|value| !value.is_empty())
+    }
+
+    /// All of the environment that is text.
+    pub fn environment(&self) -> impl Iterator<Item = (String, String)> {
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    }
+
+    pub fn home(&self) -> PathBuf {
+        self.env("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from)
+    }
+
+    /// Where files of this program's own stand, by the XDG base directory specification: history, host keys.
+    pub fn state_dir(&self) -> PathBuf {
+        let base = self.env("XDG_STATE_HOME").map_or_else(|| self.home().join(".local/state"), PathBuf::from);
+        base.join("xenrt")
+    }
+
+    /// The words of the command line.
+    pub fn args(&self) -> Vec<String> {
+        std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
+    }
+
+    /// Writes data for other programs or people to the standard output. A reader that has gone away is no error.
+    ///
+    /// # Errors
+    /// The output cannot be written (a full disk).
+    pub fn print(&self, text: &str) -> Result<()> {
+        let mut out = std::io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Error::new(Kind::Refused, "cannot write to the standard output").blame(crate::error::Blame::User).because(e))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells people something, on the standard error.
+    pub fn say(&self, text: &str) {
+        // Nobody is left to tell when this fails.
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
+
+    pub fn is_terminal(&self) -> bool {
+        std::io::stdout().is_terminal() && self.env("TERM").is_none_or(|t| t != "dumb")
+    }
+
+    /// How things are shown on the standard output.
+    pub fn look(&self, verbosity: report::Verbosity) -> report::Options {
+        let width = self.is_terminal().then(terminal_width).flatten();
+        report::Options { verbosity, colour: self.has_colour(self.is_terminal()), width, ascii: self.is_ascii() }
+    }
+
+    /// Whether what is said on the standard error is coloured.
+    pub fn colours_talk(&self) -> bool {
+        self.has_colour(std::io::stderr().is_terminal())
+    }
+
+    /// As <https://no-color.org> and <https://bixense.com/clicolors> have it.
+    fn has_colour(&self, is_terminal: bool) -> bool {
+        match self.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto if self.env("NO_COLOR").is_some() => false,
+            ColorChoice::Auto if self.env("CLICOLOR_FORCE").is_some_and(|v| v != "0") => true,
+            ColorChoice::Auto => is_terminal && self.env("TERM").is_none_or(|t| t != "dumb"),
+        }
+    }
+
+    fn is_ascii(&self) -> bool {
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| self.env(name)).unwrap_or_default().to_lowercase();
+        // In a container no locale is set at all, and every terminal of today shows UTF-8.
+        !(locale.is_empty() || locale.contains("utf-8") || locale.contains("utf8"))
+    }
+}
+
+/// Columns of the terminal on the standard output.
+fn terminal_width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// Shows an error once, at the edge, and says how the process ends.
+fn ended(io: &Io, error: &Error) -> Exit {
+    let word = if io.colours_talk() { "\x1b[1;31merror\x1b[0m" } else { "error" };
+    io.say(&format!("{word}: {}", report::printable(&error.report())));
+    Exit::of(error)
+}
+
+/// The harness's own diagnosis, for us: `XRT_LOG=debug`.
+fn start_tracing(io: &Io) {
+    let filter = tracing_subscriber::EnvFilter::try_new(io.env("XRT_LOG").unwrap_or_else(|| "warn".into()));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")))
+        .with_writer(std::io::stderr)
+        .with_ansi(io.colours_talk())
+        .without_time()
+        .finish();
+    // A second call in one process keeps the first.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}

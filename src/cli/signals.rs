@@ -1,0 +1,25 @@
+//! Ctrl-C: the first ends the run with its clean-ups, the second leaves at once.
+
+use crate::error::Exit;
+use crate::time::{Cancel, Stop};
+use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Listens for the signals of a person who wants the run to end (SIGINT, SIGTERM, SIGHUP).
+///
+/// `leaving` is called before the process is left at once, and says what is left behind.
+pub fn listen(cancel: Cancel, leaving: impl Fn() -> String + Send + 'static) {
+    let count = AtomicUsize::new(0);
+    let listening = ctrlc::set_handler(move || {
+        if count.fetch_add(1, Ordering::SeqCst) == 0 {
+            let _ = writeln!(std::io::stderr(), "\nstopping: what runs is cut short and cleaned up; once more leaves at once");
+            cancel.raise(Stop::User);
+            return;
+        }
+        let _ = writeln!(std::io::stderr(), "\nleft at once; {}", leaving());
+        std::process::exit(i32::from(Exit::Stopped.code()));
+    });
+    if let Err(e) = listening {
+        tracing::warn!("Ctrl-C will not clean up: {e}");
+    }
+}

@@ -1,0 +1,108 @@
+//! Running a plan: testcases on worker threads, each from its first phase to its outcome.
+//!
+//! Never true here: that anything planned has no place in the stream, that an error in one testcase reaches another, that a clean-up
+//! is forgotten because a testcase was stopped.
+//!
+//! To add a way to run something: a step in `step.rs`. To add a sort of testcase: a file beside `program.rs` and an arm in `case.rs`.
+
+mod case;
+mod program;
+mod step;
+
+pub use step::{Plan, PlannedCase};
+
+use crate::error::{Error, Kind, Result};
+use crate::event::{Bus, Fact, Outcome, Planned, Verdict};
+use crate::lab::Lab;
+use crate::script::{STACK, Scripts};
+use crate::time::Cancel;
+use crate::vars::Variables;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What a run is told from outside.
+pub struct Settings {
+    /// Short name of the run, unique enough for people.
+    pub run: String,
+    /// The command line, secrets masked.
+    pub command: Vec<String>,
+    /// How many testcases run at a time.
+    pub workers: usize,
+    /// Limit of a testcase, stronger than the one in its `meta()`.
+    pub timeout: Option<Duration>,
+    /// Limit of everything that happens to a testcase after it was judged: logs, `post_run`, clean-ups.
+    pub cleanup: Duration,
+    /// Whether logs are fetched from the machines after a testcase that did not pass.
+    pub collect_logs: bool,
+    pub results: PathBuf,
+    pub variables: Arc<Variables>,
+}
+
+/// Runs plans.
+pub struct Runner {
+    pub settings: Settings,
+    pub lab: Arc<Lab>,
+    pub scripts: Arc<Scripts>,
+    pub bus: Bus,
+    /// Raised when the run is to end: what runs is stopped and cleaned up, what has not begun is not begun.
+    pub cancel: Cancel,
+}
+
+impl Runner {
+    /// Runs everything and says how it went. Every fact is in the stream.
+    ///
+    /// # Errors
+    /// No worker thread could be made; nothing ran then.
+    pub fn run(&self, plan: &Plan) -> Result<Verdict> {
+        let clock = Instant::now();
+        self.bus.publish(None, self.started(plan));
+        let outcomes: Mutex<Vec<Option<Outcome>>> = Mutex::new(vec![None; plan.cases.len()]);
+        let next = Mutex::new(plan.cases.iter().enumerate());
+        let work = || {
+            while !self.cancel.is_raised() {
+                let Some((index, planned)) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { return };
+                let outcome = case::run(self, planned);
+                outcomes.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(outcome);
+            }
+        };
+        let workers = self.settings.workers.clamp(1, plan.cases.len().max(1));
+        std::thread::scope(|scope| -> Result<()> {
+            for number in 0..workers {
+                let thread = std::thread::Builder::new().name(format!("worker {number}")).stack_size(STACK);
+                match thread.spawn_scoped(scope, work) {
+                    Ok(_) => {}
+                    Err(e) if number == 0 => return Err(Error::new(Kind::Internal, "no thread for the testcases").because(e)),
+                    Err(e) => {
+                        // Fewer workers only take longer.
+                        tracing::warn!("{number} workers instead of {workers}: {e}");
+                        break;
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        let outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let verdict = Verdict::over(outcomes, self.cancel.is_raised());
+        self.bus.publish(None, Fact::RunFinished { verdict, took: clock.elapsed().as_secs_f64() });
+        Ok(verdict)
+    }
+
+    fn started(&self, plan: &Plan) -> Fact {
+        let planned = |c: &PlannedCase| Planned {
+            id: c.id.clone(),
+            testcase: c.testcase.name.clone(),
+            title: c.testcase.meta.title.clone(),
+            file: c.testcase.origin.source().into(),
+        };
+        Fact::RunStarted {
+            run: self.settings.run.clone(),
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            command: self.settings.command.clone(),
+            targets: self.lab.shown(),
+            workers: self.settings.workers,
+            results: self.settings.results.clone(),
+            plan: plan.cases.iter().map(planned).collect(),
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Steps, loops, waits, clean-ups and work side by side. These take closures, so they are free functions.
+
+use crate::error::{Error, Kind};
+use crate::event::{Fact, Level};
+use crate::script::Deferred;
+use crate::script::case::Case;
+use crate::script::failure::{self, Raised, misuse, raise, stopped};
+use crate::script::{engine, guard, meta, show};
+use crate::unit;
+use rhai::plugin::*;
+use rhai::{Array, Dynamic, EvalAltResult, FnPtr, Map, Module};
+use std::time::{Duration, Instant};
+
+/// How long `eventually` waits, and how often it looks, when nobody says otherwise.
+const EVENTUALLY: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How many branches `parallel` runs at once at most.
+const MOST_BRANCHES: usize = 256;
+
+pub fn module() -> Module {
+    exported_module!(flow)
+}
+
+#[export_module]
+mod flow {
+    /// Marks a step in the log, runs it, and gives its value.
+    ///
+    /// ```rhai
+    /// let sum = step("add", || 1 + 1);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn step(call: NativeCallContext, name: &str, body: FnPtr) -> Raised<Dynamic> {
+        Case::of(&call)?.context.log(Level::Step, name);
+        body.call_within_context(&call, ())
+    }
+
+    /// Runs a closure so many times, each marked in the log, and says how many went well. The closure gets the number, from 0.
+    ///
+    /// ```rhai
+    /// repeat(3, |i| { log(`iteration ${i}`); });
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn repeat(call: NativeCallContext, count: i64, body: FnPtr) -> Raised<()> {
+        let case = Case::of(&call)?;
+        let mut done = 0;
+        let mut result = Ok(());
+        while done < count && result.is_ok() {
+            let part = Some(done as f64 / count as f64);
+            case.context.publish(Fact::Progressed { action: None, text: format!("{done}/{count}"), part });
+            case.context.log(Level::Delimiter, format!("iteration {} of {count}", done + 1));
+            result = case.context.cancel().check().map_err(|_| stopped(&case.context));
+            if result.is_ok() {
+                result = call_with_one(&call, &body, done.into()).map(|_| ());
+            }
+            done += i64::from(result.is_ok());
+        }
+        case.context.log(Level::Comment, format!("{done}/{count} iterations successful"));
+        result
+    }
+
+    /// Looks again and again until a closure gives true, at most for a minute.
+    ///
+    /// ```rhai
+    /// let n = 0;
+    /// eventually(|| { n += 1; n == 2 });
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn eventually(call: NativeCallContext, holds: FnPtr) -> Raised<f64> {
+        wait_for(&call, &Map::new(), &holds)
+    }
+
+    /// Looks again and again until a closure gives true; gives the seconds it took. Options: `timeout` (seconds or "10m"), `every`
+    /// (seconds), `desc` (what is waited for). An error in the closure means "not yet". When the time is over the testcase fails,
+    /// and the message says what was seen last.
+    ///
+    /// ```rhai
+    /// let n = 0;
+    /// let took = eventually(#{ timeout: "10s", every: 0.01, desc: "n is 3" }, || { n += 1; n == 3 });
+    /// ```
+    #[rhai_fn(name = "eventually", return_raw)]
+    pub fn eventually_with(call: NativeCallContext, options: Map, holds: FnPtr) -> Raised<f64> {
+        wait_for(&call, &options, &holds)
+    }
+
+    /// Runs a closure and gives the seconds it took.
+    ///
+    /// ```rhai
+    /// let seconds = timed(|| sleep(0.01));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn timed(call: NativeCallContext, body: FnPtr) -> Raised<f64> {
+        let clock = Instant::now();
+        body.call_within_context::<Dynamic>(&call, ())?;
+        Ok(clock.elapsed().as_secs_f64())
+    }
+
+    /// Registers a clean-up. It runs when the testcase ends, also after a failure, a timeout or Ctrl-C; the last registered first.
+    ///
+    /// ```rhai
+    /// defer(|| log("cleaned up"));
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn defer(call: NativeCallContext, body: FnPtr) -> Raised<()> {
+        Case::of(&call)?.defer(Deferred::new(&call, body));
+        Ok(())
+    }
+
+    /// Runs closures side by side and gives their values in order. All are waited for; then the first error goes on.
+    ///
+    /// ```rhai
+    /// let both = parallel([|| 1 + 1, || 2 + 2]);
+    /// check(both == [2, 4], "in order");
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn parallel(call: NativeCallContext, branches: Array) -> Raised<Array> {
+        side_by_side(&call, &branches)
+    }
+
+    /// Waits for so many seconds. A testcase that is told to stop does not wait on.
+    ///
+    /// ```rhai
+    /// sleep(0.01);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn sleep(call: NativeCallContext, seconds: f64) -> Raised<()> {
+        pause(&call, seconds)
+    }
+
+    /// Waits for so many whole seconds.
+    ///
+    /// ```rhai
+    /// sleep(0);
+    /// ```
+    #[rhai_fn(name = "sleep", return_raw)]
+    pub fn sleep_whole(call: NativeCallContext, seconds: i64) -> Raised<()> {
+        pause(&call, seconds as f64)
+    }
+
+    /// Gives the controller's time in seconds since 1970.
+    ///
+    /// ```rhai
+    /// let began = now();
+    /// ```
+    pub fn now() -> f64 {
+        crate::time::Timestamp::now().unix()
+    }
+}
+
+fn pause(call: &NativeCallContext, seconds: f64) -> Raised<()> {
+    let case = Case::of(call)?;
+    let duration = unit::seconds_to_duration(seconds).map_err(|e| raise(&case.context, &e))?;
+    // Short waits are not worth a line in the log.
+    let result = if duration < Duration::from_secs(1) {
+        case.context.cancel().sleep(duration)
+    } else {
+        case.context.action(None, &format!("sleep {}", unit::show_duration(duration)), |action| action.sleep(duration))
+    };
+    result.map_err(|_| stopped(&case.context))
+}
+
+/// Calls a closure with an argument, or without when it takes none.
+fn call_with_one(call: &NativeCallContext, body: &FnPtr, argument: Dynamic) -> Raised<Dynamic> {
+    body.call_raw(call, None, [argument])
+}
+
+fn wait_for(call: &NativeCallContext, options: &Map, holds: &FnPtr) -> Raised<f64> {
+    let case = Case::of(call)?;
+    let (timeout, every, what) = waiting(options).map_err(|e| raise(&case.context, &e))?;
+    let clock = Instant::now();
+    let mut seen = String::from("nothing yet");
+    let result = case.context.action(None, &format!("wait until {what}"), |action| {
+        let patience = case.context.cancel().child_with_limit("wait", timeout);
+        loop {
+            match holds.call_within_context::<Dynamic>(call, ()) {
+                Ok(value) if value.as_bool() == Ok(true) => return Ok(()),
+                Ok(value) if value.is_bool() => seen = "it does not hold".into(),
+                Ok(value) => {
+                    let shown = show::value(&value, 100);
+                    return Err(Error::new(Kind::Malformed, format!("the closure of `eventually` gave {shown}, expected true or false")));
+                }
+                Err(error) if case.context.cancel().is_raised() => return Err(ended(&error)),
+                Err(error) => {
+                    guard::take_captures();
+                    seen = text_of(&error);
+                }
+            }
+            action.progress(format!("not yet: {seen}"), None);
+            if patience.sleep(every).is_err() {
+                case.context.cancel().check()?;
+                let waited = unit::show_duration(clock.elapsed());
+                return Err(Error::new(Kind::Timeout, format!("waited {waited} until {what}; seen last: {seen}")));
+            }
+        }
+    });
+    result.map_err(|e| raise(&case.context, &e))?;
+    Ok(clock.elapsed().as_secs_f64())
+}
+
+fn waiting(options: &Map) -> crate::error::Result<(Duration, Duration, String)> {
+    let known = ["timeout", "every", "desc"];
+    if let Some(unknown) = options.keys().find(|k| !known.contains(&k.as_str())) {
+        let mut error = Error::new(Kind::Malformed, format!("`eventually` has no option `{unknown}`"));
+        error.help = crate::name::did_you_mean(unknown, known);
+        return Err(error);
+    }
+    let timeout = options.get("timeout").map_or(Ok(EVENTUALLY), meta::duration)?;
+    let every = options.get("every").map_or(Ok(LOOK_EVERY), meta::duration)?.max(Duration::from_millis(1));
+    let what = options.get("desc").map_or_else(|| "it holds".to_string(), show::plain);
+    Ok((timeout, every, what))
+}
+
+fn ended(error: &EvalAltResult) -> Error {
+    Error::new(Kind::Cancelled, text_of(error))
+}
+
+fn text_of(error: &EvalAltResult) -> String {
+    match failure::innermost(error) {
+        EvalAltResult::ErrorRuntime(value, _) => value
+            .read_lock::<Map>()
+            .and_then(|map| map.get("message").map(show::plain))
+            .unwrap_or_else(|| show::value(value, 200)),
+        other => failure::message(other),
+    }
+}
+
+/// What a branch left: its value or error, and what the guards wrote down on its thread.
+type Branch = (Raised<Dynamic>, Vec<guard::Capture>);
+
+fn side_by_side(call: &NativeCallContext, branches: &Array) -> Raised<Array> {
+    let case = Case::of(call)?;
+    if branches.len() > MOST_BRANCHES {
+        return Err(misuse(format!("`parallel` got {} closures, at most {MOST_BRANCHES} can run at once", branches.len()), None));
+    }
+    let mut bodies = Vec::new();
+    for branch in branches {
+        let Some(body) = branch.clone().try_cast::<FnPtr>() else {
+            return Err(misuse(format!("`parallel` takes a list of closures, got {}", show::value(branch, 60)), Some("parallel([|| a(), || b()])".into())));
+        };
+        bodies.push(body);
+    }
+    let run = |body: &FnPtr| -> Branch {
+        let result = body.call_within_context::<Dynamic>(call, ());
+        (result, guard::take_captures())
+    };
+    let done: Vec<Branch> = std::thread::scope(|scope| {
+        let threads: Vec<_> = bodies
+            .iter()
+            .enumerate()
+            .map(|(i, body)| std::thread::Builder::new().name(format!("branch {i}")).stack_size(engine::STACK).spawn_scoped(scope, move || run(body)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| match thread.map(std::thread::ScopedJoinHandle::join) {
+                Ok(Ok(branch)) => branch,
+                Ok(Err(_)) => (Err(raise(&case.context, &Error::new(Kind::Internal, "a branch panicked"))), Vec::new()),
+                Err(e) => (Err(raise(&case.context, &Error::new(Kind::Internal, format!("no thread for a branch: {e}")))), Vec::new()),
+            })
+            .collect()
+    });
+    let mut values = Array::new();
+    let mut first: Option<(Box<EvalAltResult>, Vec<guard::Capture>)> = None;
+    for (number, (result, captures)) in done.into_iter().enumerate() {
+        match result {
+            Ok(value) => values.push(value),
+            Err(error) if first.is_none() => first = Some((error, captures)),
+            Err(error) => case.context.log(Level::Reason, format!("branch {} failed too: {}", number + 1, text_of(&error))),
+        }
+    }
+    match first {
+        None => Ok(values),
+        Some((error, captures)) => {
+            guard::put_captures(captures);
+            Err(error)
+        }
+    }
+}

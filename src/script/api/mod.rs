@@ -1,0 +1,42 @@
+//! What scripts can name: a file an object (or a sort of free function), each a module of plain functions with docs.
+//!
+//! From this one registration come the engines, the manual, the definitions for editors, completion at the prompt and the checks.
+//!
+//! Rules: a function's docs are the manual, written for a lab person, with an example that runs. Functions that take a closure are
+//! free functions, because a closure may not mention the object whose method it is passed to. Options come last, as a map; an unknown
+//! option is an error. Nothing here blocks but through the context of the testcase.
+//!
+//! To add an object: a file with an `#[export_module]` and a line in [`TABLE`].
+
+mod data;
+mod flow;
+mod result;
+mod testcase;
+
+use rhai::{Module, Shared};
+use std::sync::OnceLock;
+
+/// Name of a chapter of the manual, what it is about, and its functions.
+pub type Chapter = (&'static str, &'static str, fn() -> Module);
+
+/// Everything that scripts can name, sorted by chapter.
+pub const TABLE: &[Chapter] = &[
+    ("data", "numbers, sizes, texts, tables and files on the controller", data::module),
+    ("flow", "steps, loops, waits, clean-ups and work side by side", flow::module),
+    ("result", "measured values, judgements and subcases", result::module),
+    ("testcase", "the log, arguments, variables and machines of the testcase", testcase::module),
+];
+
+/// All of it as one module, shared by all engines.
+pub fn module() -> Shared<Module> {
+    static ALL: OnceLock<Shared<Module>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let mut all = Module::new();
+        for (_, _, chapter) in TABLE {
+            all.combine(chapter());
+        }
+        all.build_index();
+        all.into()
+    })
+    .clone()
+}

@@ -1,0 +1,172 @@
+//! A testcase while it runs, as its script sees it: what the free functions act on.
+
+use super::deferred::Deferred;
+use super::failure::{Ended, Raised, misuse};
+use crate::context::Context;
+use crate::event::{Fact, Outcome};
+use crate::lab::{Guest, Lab};
+use crate::vars::Variables;
+use rhai::{Dynamic, Map, NativeCallContext};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A testcase while it runs.
+pub struct Case {
+    pub context: Context,
+    pub lab: Arc<Lab>,
+    pub args: Map,
+    pub variables: Arc<Variables>,
+    /// Where scripts come from: imports and excerpts.
+    pub scripts: Arc<super::Scripts>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    deferred: Vec<Deferred>,
+    subcases: Vec<Subcase>,
+    partial: Option<String>,
+    touched: Vec<Guest>,
+}
+
+/// A part of the testcase with a result of its own.
+#[derive(Clone, Debug)]
+pub struct Subcase {
+    pub group: String,
+    pub name: String,
+    /// Nothing while it is only declared.
+    pub outcome: Option<Outcome>,
+    pub reason: String,
+}
+
+/// How an engine carries the testcase it works for.
+#[derive(Clone)]
+pub struct CaseRef(pub Arc<Case>);
+
+impl Case {
+    pub fn new(context: Context, lab: Arc<Lab>, args: Map, variables: Arc<Variables>, scripts: Arc<super::Scripts>) -> Case {
+        Case { context, lab, args, variables, scripts, state: Mutex::default() }
+    }
+
+    /// The testcase that the calling script belongs to.
+    ///
+    /// # Errors
+    /// In `meta()`, which is evaluated without one.
+    pub fn of(call: &NativeCallContext) -> Raised<Arc<Case>> {
+        call.tag().and_then(|tag| tag.read_lock::<CaseRef>().map(|c| c.0.clone())).ok_or_else(|| {
+            misuse(format!("`{}` cannot be used here: meta() is evaluated without a lab", call.fn_name()), Some("move the call into prepare() or run()".into()))
+        })
+    }
+
+    pub fn defer(&self, deferred: Deferred) {
+        self.lock().deferred.push(deferred);
+    }
+
+    /// The clean-up registered last and not yet taken.
+    pub fn next_deferred(&self) -> Option<Deferred> {
+        self.lock().deferred.pop()
+    }
+
+    /// Notes that the script holds a machine: its logs are of interest, and what was made there is cleaned up.
+    pub fn touch(&self, guest: Guest) -> Guest {
+        let mut state = self.lock();
+        match state.touched.iter().find(|known| known.name() == guest.name()) {
+            Some(known) => known.clone(),
+            None => {
+                state.touched.push(guest.clone());
+                guest
+            }
+        }
+    }
+
+    /// The machines that the script has held.
+    pub fn touched(&self) -> Vec<Guest> {
+        self.lock().touched.clone()
+    }
+
+    /// Says that the result is at best partial.
+    pub fn set_partial(&self, reason: &str) {
+        self.lock().partial.get_or_insert_with(|| reason.to_string());
+    }
+
+    pub fn partial(&self) -> Option<String> {
+        self.lock().partial.clone()
+    }
+
+    pub fn subcases(&self) -> Vec<Subcase> {
+        self.lock().subcases.clone()
+    }
+
+    /// Announces a subcase, so that an early end cannot hide that it never ran.
+    pub fn declare(&self, group: &str, name: &str) {
+        let mut state = self.lock();
+        if !state.subcases.iter().any(|s| s.group == group && s.name == name) {
+            state.subcases.push(Subcase { group: group.into(), name: name.into(), outcome: None, reason: String::new() });
+        }
+    }
+
+    /// Records the result of a subcase; of two results for one name the worse counts.
+    pub fn finish_subcase(&self, group: &str, name: &str, took: f64, ended: Ended) {
+        let Ended { outcome, reason, failure } = ended;
+        let told = (!reason.is_empty()).then(|| reason.clone());
+        self.context.publish(Fact::Subcase { group: group.into(), name: name.into(), outcome, reason: told, took, failure });
+        let mut state = self.lock();
+        match state.subcases.iter_mut().find(|s| s.group == group && s.name == name) {
+            Some(known) if known.outcome.is_some_and(|o| severity(o) >= severity(outcome)) => {}
+            Some(known) => {
+                known.outcome = Some(outcome);
+                known.reason = reason;
+            }
+            None => state.subcases.push(Subcase { group: group.into(), name: name.into(), outcome: Some(outcome), reason }),
+        }
+    }
+
+    /// What the testcase would be if it ended now without an error: the subcases' results and what the script has set.
+    pub fn standing(&self) -> (Outcome, String) {
+        let state = self.lock();
+        let with = |wanted: Outcome| state.subcases.iter().filter(move |s| s.outcome == Some(wanted));
+        let unrun: Vec<&Subcase> = state.subcases.iter().filter(|s| s.outcome.is_none()).collect();
+        let count = state.subcases.len();
+        if let Some(first) = with(Outcome::Errored).next() {
+            let errored = with(Outcome::Errored).count();
+            return (Outcome::Errored, format!("{errored} of {count} subcases errored, first {}: {}", first.name, first.reason));
+        }
+        if let Some(first) = unrun.first() {
+            return (Outcome::Errored, format!("{} of {count} declared subcases never ran, first {}", unrun.len(), first.name));
+        }
+        if let Some(first) = with(Outcome::Failed).next() {
+            let failed = with(Outcome::Failed).count();
+            return (Outcome::Failed, format!("{failed} of {count} subcases failed, first {}: {}", first.name, first.reason));
+        }
+        if count > 0 && with(Outcome::Skipped).count() == count {
+            return (Outcome::Skipped, format!("all {count} subcases were skipped"));
+        }
+        if let Some(reason) = &state.partial {
+            return (Outcome::Partial, reason.clone());
+        }
+        match with(Outcome::Partial).next() {
+            Some(first) => (Outcome::Partial, format!("{}: {}", first.name, first.reason)),
+            None => (Outcome::Passed, String::new()),
+        }
+    }
+
+    /// The named argument.
+    pub fn arg(&self, name: &str) -> Option<Dynamic> {
+        self.args.get(name).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Which of two outcomes hides the other.
+pub fn severity(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Skipped => 0,
+        Outcome::Passed => 1,
+        Outcome::Partial => 2,
+        Outcome::Blocked => 3,
+        Outcome::Failed => 4,
+        Outcome::Errored => 5,
+    }
+}

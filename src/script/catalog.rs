@@ -1,0 +1,278 @@
+//! Finding testcases: by path, by name, by dotted name, by alias; and reading what they say of themselves.
+
+use super::diagnostic::Diagnostic;
+use super::engine::{BUILT_IN, BUILT_IN_PREFIX, Script, Scripts};
+use super::meta::Meta;
+use crate::error::{Blame, Error, Kind, Result, Whereabouts};
+use crate::name;
+use rhai::{Engine, Position};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Where a testcase comes from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// A Rhai script in a file.
+    File(PathBuf),
+    /// A Rhai script inside the program, by its path there.
+    BuiltIn(String),
+    /// Any other executable.
+    Program(PathBuf),
+}
+
+impl Origin {
+    /// The name of the source, as positions and people have it.
+    pub fn source(&self) -> String {
+        match self {
+            Origin::File(path) | Origin::Program(path) => path.display().to_string(),
+            Origin::BuiltIn(path) => format!("{BUILT_IN_PREFIX}{path}"),
+        }
+    }
+}
+
+/// A testcase that was found and can be read.
+#[derive(Clone, Debug)]
+pub struct Testcase {
+    /// "benchmarks/iometer".
+    pub name: String,
+    pub origin: Origin,
+    pub meta: Meta,
+}
+
+/// A file that may be a testcase: name and origin.
+type Candidate = (String, Origin);
+
+/// Finds testcases.
+pub struct Catalog {
+    scripts: Arc<Scripts>,
+}
+
+impl Catalog {
+    pub fn new(scripts: Arc<Scripts>) -> Catalog {
+        Catalog { scripts }
+    }
+
+    /// What `--testcase` names: a file, a directory (all testcases in it), a name, a dotted name or an alias.
+    ///
+    /// # Errors
+    /// `NotFound` with the nearest name; `Malformed` when the file is neither a script nor executable; the diagnostics of scripts that
+    /// cannot be read, all at once.
+    pub fn find(&self, reference: &str) -> Result<std::result::Result<Vec<Testcase>, Vec<Diagnostic>>> {
+        let path = Path::new(reference);
+        if path.is_dir() {
+            let found = self.read_all(scripts_below(path, &directory_prefix(path, &self.scripts.roots))?, true);
+            if let Ok(found) = &found
+                && found.is_empty()
+            {
+                let what = format!("no testcase in `{reference}`");
+                return Err(usage(what, "a testcase is a .rhai file with `fn run(args)`; a program is named by its own path"));
+            }
+            return Ok(found);
+        }
+        let candidate = match path.is_file() {
+            true => self.candidate(path)?,
+            false => match self.by_name(reference) {
+                Some(candidate) => candidate,
+                None => return self.by_alias(reference).map(|t| Ok(vec![t])),
+            },
+        };
+        Ok(self.read_all(vec![candidate], false))
+    }
+
+    /// All testcases of the roots and those inside the program, sorted by name, and what is wrong with the rest.
+    ///
+    /// # Errors
+    /// A root cannot be read.
+    pub fn all(&self) -> Result<(Vec<Testcase>, Vec<Diagnostic>)> {
+        let mut found = Vec::new();
+        let mut wrong = Vec::new();
+        for read in self.read_each(self.candidates()?, true) {
+            match read {
+                Ok(testcase) => found.extend(testcase),
+                Err(diagnostics) => wrong.extend(diagnostics),
+            }
+        }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok((found, wrong))
+    }
+
+    /// The text of a script.
+    ///
+    /// # Errors
+    /// It cannot be read any more, or is not text.
+    pub fn text(&self, origin: &Origin) -> Result<String> {
+        match origin {
+            Origin::BuiltIn(_) => self.scripts.text(&origin.source()).ok_or_else(|| Error::new(Kind::Internal, "a built-in script is gone")),
+            Origin::File(path) | Origin::Program(path) => {
+                std::fs::read_to_string(path).at(format_args!("read the testcase `{}`", path.display()))
+            }
+        }
+    }
+
+    fn candidate(&self, path: &Path) -> Result<Candidate> {
+        if path.extension().is_some_and(|e| e == "rhai") {
+            return Ok((name_of(path, &self.scripts.roots), Origin::File(path.to_path_buf())));
+        }
+        use std::os::unix::fs::PermissionsExt;
+        let mode = path.metadata().at(format_args!("look at `{}`", path.display()))?.permissions().mode();
+        if mode & 0o111 == 0 {
+            let what = format!("`{}` is no testcase: it is neither a .rhai file nor executable", path.display());
+            return Err(usage(what, &format!("chmod +x {}", path.display())));
+        }
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        Ok((name, Origin::Program(path.to_path_buf())))
+    }
+
+    /// A name below a root or inside the program: `dummy/sleep`, `dummy.sleep`, `scripts/dummy/sleep.rhai`.
+    fn by_name(&self, reference: &str) -> Option<Candidate> {
+        let bare = reference.strip_prefix("scripts/").unwrap_or(reference);
+        let bare = bare.strip_suffix(".rhai").unwrap_or(bare);
+        for name in [bare.to_string(), bare.replace('.', "/")] {
+            let file = format!("{name}.rhai");
+            for root in &self.scripts.roots {
+                let path = root.join(&file);
+                if path.is_file() {
+                    return Some((name, Origin::File(path)));
+                }
+            }
+            if BUILT_IN.get_file(&file).is_some() {
+                return Some((name, Origin::BuiltIn(file)));
+            }
+        }
+        None
+    }
+
+    fn by_alias(&self, reference: &str) -> Result<Testcase> {
+        let (all, _) = self.all()?;
+        if let Some(found) = all.iter().find(|t| t.meta.aliases.iter().any(|a| a == reference)) {
+            return Ok(found.clone());
+        }
+        let names = all.iter().flat_map(|t| std::iter::once(&t.name).chain(&t.meta.aliases)).map(String::as_str);
+        // A mistyped path is near to a name without its folder and ending.
+        let stem = Path::new(reference).file_stem().map_or(reference.into(), |s| s.to_string_lossy());
+        let near = name::nearest(reference, names.clone()).or_else(|| name::nearest(&stem, names));
+        let help = near.map_or_else(|| "`xrt list` shows all testcases".to_string(), |near| format!("did you mean `{near}`?"));
+        Err(usage(format!("no testcase `{reference}`"), &help).with_kind(Kind::NotFound))
+    }
+
+    /// Every script of the roots and of the program; a file in a root hides the built-in one of the same name.
+    fn candidates(&self) -> Result<Vec<Candidate>> {
+        let mut all = Vec::new();
+        for root in &self.scripts.roots {
+            all.extend(scripts_below(root, "")?);
+        }
+        for file in built_in_files(&BUILT_IN) {
+            all.push((file.trim_end_matches(".rhai").to_string(), Origin::BuiltIn(file)));
+        }
+        let mut seen = std::collections::HashSet::new();
+        all.retain(|(name, _)| seen.insert(name.clone()));
+        Ok(all)
+    }
+
+    fn read_all(&self, candidates: Vec<Candidate>, modules_too: bool) -> std::result::Result<Vec<Testcase>, Vec<Diagnostic>> {
+        let mut found = Vec::new();
+        let mut wrong = Vec::new();
+        for read in self.read_each(candidates, modules_too) {
+            match read {
+                Ok(testcase) => found.extend(testcase),
+                Err(diagnostics) => wrong.extend(diagnostics),
+            }
+        }
+        if wrong.is_empty() { Ok(found) } else { Err(wrong) }
+    }
+
+    /// Reads candidates side by side, the results in order. With `modules_too`, a script without `run` is a module and no testcase.
+    fn read_each(&self, candidates: Vec<Candidate>, modules_too: bool) -> Vec<std::result::Result<Option<Testcase>, Vec<Diagnostic>>> {
+        let count = candidates.len();
+        let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(count.div_ceil(64)).max(1);
+        let next = Mutex::new(candidates.into_iter().enumerate());
+        let results: Mutex<Vec<_>> = Mutex::new(Vec::with_capacity(count));
+        let work = || {
+            let engine = self.scripts.reader();
+            loop {
+                let Some((index, (name, origin))) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { return };
+                let read = self.read(&engine, name, origin, modules_too);
+                results.lock().unwrap_or_else(PoisonError::into_inner).push((index, read));
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..workers {
+                // Fewer threads only take longer.
+                let _ = std::thread::Builder::new().stack_size(super::engine::STACK).spawn_scoped(scope, work);
+            }
+            work();
+        });
+        let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        results.sort_by_key(|(index, _)| *index);
+        results.into_iter().map(|(_, read)| read).collect()
+    }
+
+    fn read(&self, engine: &Engine, name: String, origin: Origin, modules_too: bool) -> std::result::Result<Option<Testcase>, Vec<Diagnostic>> {
+        if matches!(origin, Origin::Program(_)) {
+            let meta = Meta { title: format!("The program {name}"), ..Meta::default() };
+            return Ok(Some(Testcase { name, origin, meta }));
+        }
+        let source = origin.source();
+        let problem = |text: &str, what: String| vec![Diagnostic::error("unreadable", &source, text, Position::NONE, what)];
+        let text = self.text(&origin).map_err(|e| problem("", e.what))?;
+        let script = Script::read(engine, &source, &text).map_err(|d| vec![*d])?;
+        if !script.has("run", 1) {
+            if modules_too && !script.has("meta", 0) {
+                return Ok(None);
+            }
+            let what = "no function `run(args)`, so this is no testcase".to_string();
+            return Err(problem(&text, what));
+        }
+        let meta = script.meta(engine, &source, &text)?;
+        Ok(Some(Testcase { name, origin, meta }))
+    }
+}
+
+fn usage(what: String, help: &str) -> Error {
+    Error::new(Kind::Malformed, what).blame(Blame::User).help(help)
+}
+
+fn built_in_files(dir: &include_dir::Dir<'_>) -> Vec<String> {
+    let mut found: Vec<String> = dir.files().map(|f| f.path().display().to_string()).filter(|f| f.ends_with(".rhai")).collect();
+    found.extend(dir.dirs().flat_map(built_in_files));
+    found.sort();
+    found
+}
+
+/// The name that the testcases of a directory begin with: its place below a root, or its own name.
+fn directory_prefix(dir: &Path, roots: &[PathBuf]) -> String {
+    for root in roots {
+        if let (Ok(root), Ok(dir)) = (root.canonicalize(), dir.canonicalize())
+            && let Ok(below) = dir.strip_prefix(&root)
+        {
+            return below.display().to_string();
+        }
+    }
+    let own = dir.canonicalize().ok().and_then(|d| d.file_name().map(|n| n.to_string_lossy().into_owned()));
+    own.unwrap_or_default()
+}
+
+fn name_of(path: &Path, roots: &[PathBuf]) -> String {
+    let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    for root in roots {
+        if let (Ok(root), Ok(path)) = (root.canonicalize(), path.canonicalize())
+            && let Ok(below) = path.strip_prefix(&root)
+        {
+            return below.with_extension("").display().to_string();
+        }
+    }
+    stem
+}
+
+fn scripts_below(dir: &Path, prefix: &str) -> Result<Vec<Candidate>> {
+    let mut found = Vec::new();
+    for entry in walkdir::WalkDir::new(dir).follow_links(true).sort_by_file_name() {
+        let entry = entry.map_err(|e| Error::new(Kind::NotFound, format!("cannot read the directory `{}`: {e}", dir.display())).blame(Blame::User))?;
+        if entry.file_type().is_file() && entry.path().extension().is_some_and(|e| e == "rhai") {
+            let below = entry.path().strip_prefix(dir).unwrap_or(entry.path()).with_extension("");
+            let name = Path::new(prefix).join(below).display().to_string();
+            found.push((name, Origin::File(entry.into_path())));
+        }
+    }
+    Ok(found)
+}

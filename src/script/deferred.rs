@@ -1,0 +1,24 @@
+//! Clean-ups that a script registered with `defer`, kept until the testcase has ended.
+#![expect(deprecated, reason = "rhai calls these volatile, not deprecated; its version is pinned")]
+
+use super::failure::Raised;
+use rhai::{Dynamic, Engine, FnPtr, NativeCallContext, NativeCallContextStore};
+
+/// A closure, with what it can see: the functions and imports of the place that registered it.
+pub struct Deferred {
+    body: FnPtr,
+    from: NativeCallContextStore,
+}
+
+impl Deferred {
+    pub fn new(call: &NativeCallContext, body: FnPtr) -> Deferred {
+        Deferred { body, from: call.store_data() }
+    }
+
+    /// # Errors
+    /// What the clean-up threw.
+    pub fn call(&self, engine: &Engine) -> Raised<()> {
+        let context = self.from.create_context(engine);
+        self.body.call_within_context::<Dynamic>(&context, ()).map(|_| ())
+    }
+}

@@ -1,0 +1,54 @@
+//! `import "lib/disk" as disk;`: finding, compiling once, and evaluating once a testcase.
+
+use super::engine::Scripts;
+use rhai::{Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The imports of one testcase.
+pub struct Resolver {
+    scripts: Arc<Scripts>,
+    loaded: Mutex<HashMap<String, Shared<Module>>>,
+    /// Sources being imported right now, outermost first: an import that comes back to one of them never ends.
+    loading: Mutex<Vec<String>>,
+}
+
+impl Resolver {
+    pub fn new(scripts: Arc<Scripts>) -> Resolver {
+        Resolver { scripts, loaded: Mutex::default(), loading: Mutex::default() }
+    }
+
+    fn load(&self, engine: &Engine, name: &str, text: &str, path: &str, at: Position) -> Result<Shared<Module>, Box<EvalAltResult>> {
+        let ast = self.scripts.parse_once(engine, name, text).map_err(|d| {
+            let inner = EvalAltResult::ErrorRuntime(d.headline().into(), Position::NONE);
+            Box::new(EvalAltResult::ErrorInModule(path.to_string(), inner.into(), at))
+        })?;
+        let module = Module::eval_ast_as_new(Scope::new(), &ast, engine)
+            .map_err(|e| Box::new(EvalAltResult::ErrorInModule(name.to_string(), e, at)))?;
+        Ok(module.into())
+    }
+}
+
+impl ModuleResolver for Resolver {
+    fn resolve(&self, engine: &Engine, source: Option<&str>, path: &str, at: Position) -> Result<Shared<Module>, Box<EvalAltResult>> {
+        let Some((name, text)) = self.scripts.find_import(source.unwrap_or_default(), path) else {
+            return Err(EvalAltResult::ErrorModuleNotFound(path.to_string(), at).into());
+        };
+        if let Some(known) = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(&name) {
+            return Ok(known.clone());
+        }
+        {
+            let mut loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+            if loading.contains(&name) {
+                let circle = format!("imports go in a circle: {} → {name}", loading.join(" → "));
+                return Err(super::failure::misuse(circle, None));
+            }
+            loading.push(name.clone());
+        }
+        let module = self.load(engine, &name, &text, path, at);
+        self.loading.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let module = module?;
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).insert(name, module.clone());
+        Ok(module)
+    }
+}
