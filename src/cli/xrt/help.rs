@@ -1,0 +1,89 @@
+//! `xrt help`: topics that belong to no single subcommand.
+
+use super::command_line;
+use crate::cli::{Io, table};
+use crate::error::{Blame, Error, Exit, Kind, Result};
+use crate::report::Verbosity;
+use crate::script::META_KEYS;
+
+const EXAMPLES: &str = "\
+Examples:
+  xrt help exit-codes        what the exit status means
+  xrt help reports           what --report can make
+  xrt help meta              what a testcase can say of itself
+  xrt help addresses         how a machine is named
+  xrt help repl              the options of a subcommand";
+
+/// Show help on a topic or a subcommand
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct HelpArgs {
+    /// exit-codes, reports, meta, addresses, or a subcommand
+    pub topic: Option<String>,
+}
+
+/// The topics, sorted.
+const TOPICS: &[(&str, fn(&Io) -> String)] = &[("addresses", addresses), ("exit-codes", exit_codes), ("meta", meta), ("reports", reports)];
+
+pub fn run(io: &Io, args: &HelpArgs) -> Result<Exit> {
+    let mut line = command_line();
+    let Some(topic) = &args.topic else {
+        io.print(&line.render_long_help().to_string())?;
+        return Ok(Exit::Passed);
+    };
+    if let Some((_, text)) = TOPICS.iter().find(|(name, _)| name == topic) {
+        io.print(&text(io))?;
+        return Ok(Exit::Passed);
+    }
+    // Built, so that a subcommand's help has its whole name in the usage line.
+    line.build();
+    if let Some(command) = line.find_subcommand_mut(topic) {
+        io.print(&command.render_long_help().to_string())?;
+        return Ok(Exit::Passed);
+    }
+    let names = TOPICS.iter().map(|(name, _)| *name).chain(line.get_subcommands().map(clap::Command::get_name));
+    let mut error = Error::new(Kind::NotFound, format!("no help on `{topic}`")).blame(Blame::User);
+    error.help = crate::name::did_you_mean(topic, names).or_else(|| Some("xrt help lists the subcommands".into()));
+    Err(error)
+}
+
+fn rows<'a>(io: &Io, header: &[&str], rows: impl IntoIterator<Item = (String, &'a str)>) -> String {
+    table::plain(header, rows.into_iter().map(|(a, b)| vec![a, b.to_string()]), io.look(Verbosity::Normal).width)
+}
+
+fn exit_codes(io: &Io) -> String {
+    let table = rows(io, &["STATUS", "MEANING"], Exit::TABLE.iter().map(|(exit, meaning)| (exit.code().to_string(), *meaning)));
+    format!("{table}\nIt is never 0 when anything planned did not run. A stopped run is 5 whatever had happened before.\n")
+}
+
+fn reports(io: &Io) -> String {
+    let sinks = crate::report::SINKS.iter().map(|sink| (sink.word.to_string(), sink.about));
+    let table = rows(io, &["KIND", "WHAT"], sinks);
+    format!("{table}\nWrite --report KIND or --report KIND:FILE, on a run or on xrt replay.\n")
+}
+
+fn meta(io: &Io) -> String {
+    let table = rows(io, &["KEY", "TAKES"], META_KEYS.iter().map(|(key, takes)| ((*key).to_string(), *takes)));
+    format!("The map that a testcase's meta() returns:\n\n{table}")
+}
+
+fn addresses(_: &Io) -> String {
+    "\
+A machine is named by --guest:
+
+  10.0.0.5                          as root, port 22
+  web1.example.org                  a name
+  admin@10.0.0.5                    another user
+  root:secret@127.0.0.1:2222        with password and port; the last @ separates, so a password may hold @ and :
+  [fe80::1%eth0]:2222               IPv6
+  local                             this machine, without SSH
+
+Passwords also come from --password-file, --ask-password or the environment variable XRT_PASSWORD. Without one, these are tried in
+turn: the password that every XenRT guest has, those of the variable ROOT_PASSWORDS (-D ROOT_PASSWORDS=one,two), the private keys
+(--key, or the usual ones in ~/.ssh), and the SSH agent.
+
+Host keys are recorded in ~/.local/state/xenrt/known_hosts. A changed key is a warning, because lab machines are reinstalled;
+--host-keys strict refuses it.
+"
+    .to_string()
+}

@@ -1,0 +1,16 @@
+//! `xrt manual`.
+
+use super::Common;
+use crate::cli::Io;
+use crate::error::{Exit, Result};
+
+/// Not yet
+#[derive(Clone, Debug, clap::Args)]
+pub struct ManualArgs {
+    #[command(flatten)]
+    pub common: Common,
+}
+
+pub fn run(_: &Io, _: &ManualArgs) -> Result<Exit> {
+    Ok(Exit::Us)
+}

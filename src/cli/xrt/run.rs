@@ -1,0 +1,211 @@
+//! `xrt`: runs testcases.
+
+use super::{Common, ScriptArgs};
+use crate::cli::access::{AccessArgs, masked};
+use crate::cli::{Io, signals};
+use crate::error::{Blame, Error, Exit, Kind, Result, Whereabouts};
+use crate::event::log::LogSink;
+use crate::event::{Bus, Sink};
+use crate::report::{self, Opening, Report, Reports, Verbosity};
+use crate::run::{Plan, Runner, Settings};
+use crate::script::{Catalog, Diagnostic, Testcase};
+use crate::secret::Mask;
+use crate::time::{Cancel, Stop, Timestamp};
+use crate::vars::{Layer, Variables};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub const EXAMPLES: &str = "\
+Examples:
+  xrt --guest local --testcase scripts/iometer.rhai seconds=2 size=32MiB
+  xrt --guest 10.0.0.5 --testcase benchmarks.micro.TCiometer
+  xrt --guest root:secret@127.0.0.1:2222 --testcase dummy/sleep seconds=1
+  xrt --guest 10.0.0.5 --testcase scripts/guestops --timeout 1h --report junit:out.xml
+  xrt --testcase ./check.sh
+
+Words after the options are the testcase's arguments: key=value, and a bare word is a true flag.
+See also: xrt list, xrt manual, xrt help exit-codes";
+
+/// The limit of what follows a testcase's judgement, when nobody says otherwise.
+const CLEANUP: &str = "10m";
+
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct RunArgs {
+    /// The testcase: a file, a directory, a name, a dotted name or an alias; any executable will do. May be repeated
+    #[arg(short = 'T', long, value_name = "TESTCASE", required = true)]
+    pub testcase: Vec<String>,
+
+    /// Arguments of the testcase: key=value, or a word for a true flag
+    #[arg(value_name = "ARGUMENT")]
+    pub words: Vec<String>,
+
+    #[command(flatten)]
+    pub access: AccessArgs,
+
+    /// How many testcases run at a time
+    #[arg(short = 'j', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Running")]
+    pub workers: u16,
+
+    /// Limit of each testcase, instead of the one in its meta()
+    #[arg(long, value_name = "DURATION", value_parser = super::duration, help_heading = "Running")]
+    pub timeout: Option<Duration>,
+
+    /// Limit of the logs, post_run and clean-ups of each testcase
+    #[arg(long, value_name = "DURATION", value_parser = super::duration, default_value = CLEANUP, help_heading = "Running")]
+    pub cleanup_timeout: Duration,
+
+    /// Set a variable that scripts read with config(NAME). May be repeated
+    #[arg(short = 'D', value_name = "NAME=VALUE", help_heading = "Running")]
+    pub define: Vec<String>,
+
+    /// Do not fetch logs from the machines after a failure
+    #[arg(long, help_heading = "Running")]
+    pub no_logs: bool,
+
+    #[command(flatten)]
+    pub scripts: ScriptArgs,
+
+    /// Put the results into a new directory below this one
+    #[arg(long, value_name = "DIR", default_value = "results", env = "XRT_RESULTS", help_heading = "Output")]
+    pub results: PathBuf,
+
+    /// Make this report too: KIND or KIND:FILE. May be repeated; junit and html are always made
+    #[arg(long, value_name = "KIND[:FILE]", help_heading = "Output")]
+    pub report: Vec<String>,
+
+    /// Say more: steps; twice: every call to a machine
+    #[arg(short = 'v', visible_short_alias = 'V', long, action = clap::ArgAction::Count, help_heading = "Output")]
+    pub verbose: u8,
+
+    /// Say only what is not a pass, and the last line
+    #[arg(short = 'q', long, conflicts_with = "verbose", help_heading = "Output")]
+    pub quiet: bool,
+
+    /// One line an event, also on a terminal
+    #[arg(long, help_heading = "Output")]
+    pub plain: bool,
+
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Runs what was asked for.
+///
+/// # Errors
+/// Usage; a report or the event log that could not be written.
+pub fn run(io: &Io, args: &RunArgs) -> Result<Exit> {
+    let variables = Arc::new(variables(io, &args.define)?);
+    let scripts = args.scripts.load()?;
+    let testcases = match find(&Catalog::new(scripts.clone()), &args.testcase)? {
+        Ok(testcases) => testcases,
+        Err(diagnostics) => {
+            super::check::show(io, &diagnostics);
+            return Ok(Exit::Usage);
+        }
+    };
+    let plan = Plan::of(testcases, &args.words)?;
+    let mask = Mask::default();
+    let lab = Arc::new(args.access.attach(io, &variables, &mask)?);
+    let results = Results::make(&args.results)?;
+    let cancel = Cancel::new();
+    let (bus, stream) = open_stream(io, args, &results, &mask, &cancel, plan.cases.len())?;
+    let left = format!("results so far: {}", results.dir.display());
+    signals::listen(cancel.clone(), move || left.clone());
+    let settings = Settings {
+        run: results.run.clone(),
+        command: masked(io.args(), &mask),
+        workers: usize::from(args.workers),
+        timeout: args.timeout,
+        cleanup: args.cleanup_timeout,
+        collect_logs: !args.no_logs,
+        results: results.dir.clone(),
+        variables,
+    };
+    let runner = Runner { settings, lab, scripts, bus, cancel };
+    let verdict = runner.run(&plan);
+    let errors = stream.close();
+    let exit = verdict?.exit();
+    // What could not be written may have been the only sign of a failure: never passed.
+    match errors.into_iter().next() {
+        None => Ok(exit),
+        Some(first) if exit == Exit::Passed => Err(first.blame(Blame::Lab)),
+        Some(first) => {
+            io.say(&format!("error: {}", first.report()));
+            Ok(exit)
+        }
+    }
+}
+
+fn variables(io: &Io, defines: &[String]) -> Result<Variables> {
+    let mut variables = Variables::default();
+    for (name, value) in io.environment() {
+        if let Some(name) = name.strip_prefix("XRT_").filter(|name| *name != "PASSWORD") {
+            variables.set(Layer::Environment, name, value);
+        }
+    }
+    for define in defines {
+        let Some((name, value)) = define.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+            let error = Error::new(Kind::Malformed, format!("`-D {define}`: expected NAME=VALUE"));
+            return Err(error.blame(Blame::User).help("-D ROOT_PASSWORDS=one,two"));
+        };
+        variables.set(Layer::Flag, name, value);
+    }
+    Ok(variables)
+}
+
+/// All testcases that the references name, or everything that is wrong with them.
+fn find(catalog: &Catalog, references: &[String]) -> Result<std::result::Result<Vec<Testcase>, Vec<Diagnostic>>> {
+    let mut found = Vec::new();
+    let mut wrong = Vec::new();
+    for reference in references {
+        match catalog.find(reference)? {
+            Ok(testcases) => found.extend(testcases),
+            Err(diagnostics) => wrong.extend(diagnostics),
+        }
+    }
+    Ok(if wrong.is_empty() { Ok(found) } else { Err(wrong) })
+}
+
+/// Where the results of this run are.
+struct Results {
+    run: String,
+    dir: PathBuf,
+}
+
+impl Results {
+    /// Makes `<below>/<start time>-<short id>/` and points `<below>/latest` at it.
+    fn make(below: &Path) -> Result<Results> {
+        let unique = format!("{}-{}", std::process::id(), Timestamp::now());
+        let run = format!("{}-{:06x}", Timestamp::now().file_form(), crate::name::fingerprint(&unique) & 0x00ff_ffff);
+        let dir = below.join(&run);
+        std::fs::create_dir_all(below).at(format_args!("make the directory `{}`", below.display()))?;
+        std::fs::create_dir(&dir).at(format_args!("make the directory `{}`", dir.display()))?;
+        // Made beside and renamed, so that it always points somewhere, also when two runs begin at once.
+        let fresh = below.join(format!(".latest-{run}"));
+        std::os::unix::fs::symlink(&run, &fresh)
+            .and_then(|()| std::fs::rename(&fresh, below.join("latest")))
+            .at(format_args!("point `{}` at the results", below.join("latest").display()))?;
+        Ok(Results { run, dir })
+    }
+}
+
+fn open_stream(io: &Io, args: &RunArgs, results: &Results, mask: &Mask, cancel: &Cancel, cases: usize) -> Result<(Bus, crate::event::Stream)> {
+    let verbosity = match (args.quiet, args.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, 0) => Verbosity::Normal,
+        (_, 1) => Verbosity::Verbose,
+        _ => Verbosity::Calls,
+    };
+    let opening = Opening { results: results.dir.clone(), options: io.look(verbosity), stream: || Box::new(std::io::stdout()) };
+    let mut specs: Vec<&str> = vec!["junit", "html"];
+    specs.push(if io.is_terminal() && !args.plain { "live" } else { "console" });
+    specs.extend(args.report.iter().map(String::as_str));
+    let reports = specs.iter().map(|spec| report::open(spec, &opening)).collect::<Result<Vec<Box<dyn Report>>>>();
+    let reports = reports.map_err(|e| e.blame(Blame::User))?;
+    let _ = cases;
+    let log = LogSink::create(&results.dir.join("events.jsonl"))?;
+    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(report::TestLogs::new(&results.dir)), Box::new(Reports::new(reports))];
+    let cancel = cancel.clone();
+    Bus::start(Box::new(log), sinks, mask.clone(), move |_| cancel.raise(Stop::Abandoned))
+}
