@@ -19,3 +19,5 @@ pub mod lab;
 pub mod script;
 
 pub mod run;
+
+pub mod cli;

@@ -1,3 +1,5 @@
-//! Hands over to the command line.
+//! The controller: runs testcases.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    xenrt::cli::xrt::main()
+}

@@ -5,7 +5,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 /// A table without frames, its last column wrapped to the width.
 pub fn plain(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, width: Option<usize>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     // Without a terminal nothing is wrapped: lines are for grep.
     table.set_width(u16::try_from(width.unwrap_or(10_000)).unwrap_or(u16::MAX));
     table.set_header(header);

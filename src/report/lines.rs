@@ -34,6 +34,18 @@ pub enum Verbosity {
     Calls,
 }
 
+impl Verbosity {
+    /// What `-q` and so many `-v` ask for.
+    pub fn from_flags(quiet: bool, verbose: u8) -> Verbosity {
+        match (quiet, verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, 0) => Verbosity::Normal,
+            (_, 1) => Verbosity::Verbose,
+            _ => Verbosity::Calls,
+        }
+    }
+}
+
 /// How things are shown.
 #[derive(Clone, Debug, Default)]
 pub struct Options {

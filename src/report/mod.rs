@@ -21,6 +21,7 @@ pub use entry::Entry;
 pub use lines::{Options, Verbosity};
 pub use reports::{Opening, Report, Reports, SinkKind, open, replay};
 pub use summary::{Run, Summary};
+pub use text::printable;
 
 /// The reports there are, by the word that asks for them (`--report junit:out.xml`).
 pub const SINKS: &[SinkKind] =

@@ -8,7 +8,9 @@ use super::{PlannedCase, Runner, program};
 use crate::context::Context;
 use crate::error::{Blame, Error, Kind};
 use crate::event::{Fact, Failure, Frame, Level, Outcome, Phase};
-use crate::script::{Case, Catalog, Diagnostic, Ended, Hook, Origin, Script, ScriptEngine, Target, This, judge, severity, shown_args};
+use crate::script::{
+    Case, Catalog, Diagnostic, Ended, Hook, Origin, Script, ScriptEngine, Target, This, judge, severity, shown_args,
+};
 use crate::time::{Cancel, Stop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -100,7 +102,7 @@ fn combined(ended: Ended, case: &Case) -> Ended {
     if ended.outcome == Outcome::Passed {
         return Ended { outcome: standing, reason, failure: ended.failure };
     }
-    if severity(standing) > severity(ended.outcome.max(Outcome::Partial)) || ended.outcome == Outcome::Skipped && standing.is_bad() {
+    if standing.is_bad() && severity(standing) > severity(ended.outcome) {
         return Ended { outcome: standing, reason: format!("{reason}; then: {}", ended.reason), failure: ended.failure };
     }
     ended
@@ -188,31 +190,18 @@ impl Life<'_> {
         if ended.outcome != Outcome::Skipped {
             self.after_hook(Hook::PreLogs, Phase::PreLogs);
             if ended.outcome.is_bad() && self.runner.settings.collect_logs {
-                self.collect_logs();
+                self.context().publish(Fact::PhaseStarted { phase: Phase::Logs });
+                self.runner.lab.collect_logs(self.context());
             }
             self.after_hook(Hook::PostRun, Phase::PostRun);
         }
         self.deferred();
-        for guest in self.case.touched() {
-            if let Err(error) = guest.clean_up() {
-                self.context().log(Level::Warning, format!("clean-up of {}: {}", guest.name(), error.what));
-            }
-        }
+        self.runner.lab.give_back(self.context());
     }
 
     fn after_hook(&mut self, hook: Hook, phase: Phase) {
         if let Some(Err(ended)) = self.hook(hook, phase) {
             self.context().log(Level::Warning, format!("{}: {}", phase.word(), with_place(&ended)));
-        }
-    }
-
-    fn collect_logs(&self) {
-        let guests = self.case.touched();
-        if !guests.is_empty() {
-            self.context().publish(Fact::PhaseStarted { phase: Phase::Logs });
-        }
-        for guest in guests {
-            guest.collect_logs();
         }
     }
 

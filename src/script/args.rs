@@ -28,7 +28,10 @@ pub fn typed(testcase: &str, defaults: &Map, given: &[String]) -> Result<Map> {
 fn parse(testcase: &str, key: &str, default: &Dynamic, text: Option<&str>) -> Result<Dynamic> {
     let wrong = |expected: &str| {
         let shown = text.unwrap_or_default();
-        usage(format!("`{key}={shown}` for `{testcase}`: expected {expected}"), &format!("the default is {key}={}", show::plain(default)))
+        usage(
+            format!("`{key}={shown}` for `{testcase}`: expected {expected}"),
+            &format!("the default is {key}={}", show::plain(default)),
+        )
     };
     let Some(text) = text else {
         return match default.type_name() {

@@ -4,7 +4,7 @@ use super::deferred::Deferred;
 use super::failure::{Ended, Raised, misuse};
 use crate::context::Context;
 use crate::event::{Fact, Outcome};
-use crate::lab::{Guest, Lab};
+use crate::lab::Lab;
 use crate::vars::Variables;
 use rhai::{Dynamic, Map, NativeCallContext};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,7 +25,6 @@ struct State {
     deferred: Vec<Deferred>,
     subcases: Vec<Subcase>,
     partial: Option<String>,
-    touched: Vec<Guest>,
 }
 
 /// A part of the testcase with a result of its own.
@@ -53,7 +52,10 @@ impl Case {
     /// In `meta()`, which is evaluated without one.
     pub fn of(call: &NativeCallContext) -> Raised<Arc<Case>> {
         call.tag().and_then(|tag| tag.read_lock::<CaseRef>().map(|c| c.0.clone())).ok_or_else(|| {
-            misuse(format!("`{}` cannot be used here: meta() is evaluated without a lab", call.fn_name()), Some("move the call into prepare() or run()".into()))
+            misuse(
+                format!("`{}` cannot be used here: meta() is evaluated without a lab", call.fn_name()),
+                Some("move the call into prepare() or run()".into()),
+            )
         })
     }
 
@@ -64,23 +66,6 @@ impl Case {
     /// The clean-up registered last and not yet taken.
     pub fn next_deferred(&self) -> Option<Deferred> {
         self.lock().deferred.pop()
-    }
-
-    /// Notes that the script holds a machine: its logs are of interest, and what was made there is cleaned up.
-    pub fn touch(&self, guest: Guest) -> Guest {
-        let mut state = self.lock();
-        match state.touched.iter().find(|known| known.name() == guest.name()) {
-            Some(known) => known.clone(),
-            None => {
-                state.touched.push(guest.clone());
-                guest
-            }
-        }
-    }
-
-    /// The machines that the script has held.
-    pub fn touched(&self) -> Vec<Guest> {
-        self.lock().touched.clone()
     }
 
     /// Says that the result is at best partial.

@@ -102,7 +102,9 @@ impl Catalog {
     /// It cannot be read any more, or is not text.
     pub fn text(&self, origin: &Origin) -> Result<String> {
         match origin {
-            Origin::BuiltIn(_) => self.scripts.text(&origin.source()).ok_or_else(|| Error::new(Kind::Internal, "a built-in script is gone")),
+            Origin::BuiltIn(_) => {
+                self.scripts.text(&origin.source()).ok_or_else(|| Error::new(Kind::Internal, "a built-in script is gone"))
+            }
             Origin::File(path) | Origin::Program(path) => {
                 std::fs::read_to_string(path).at(format_args!("read the testcase `{}`", path.display()))
             }
@@ -182,7 +184,11 @@ impl Catalog {
     }
 
     /// Reads candidates side by side, the results in order. With `modules_too`, a script without `run` is a module and no testcase.
-    fn read_each(&self, candidates: Vec<Candidate>, modules_too: bool) -> Vec<std::result::Result<Option<Testcase>, Vec<Diagnostic>>> {
+    fn read_each(
+        &self,
+        candidates: Vec<Candidate>,
+        modules_too: bool,
+    ) -> Vec<std::result::Result<Option<Testcase>, Vec<Diagnostic>>> {
         let count = candidates.len();
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(count.div_ceil(64)).max(1);
         let next = Mutex::new(candidates.into_iter().enumerate());
@@ -207,7 +213,13 @@ impl Catalog {
         results.into_iter().map(|(_, read)| read).collect()
     }
 
-    fn read(&self, engine: &Engine, name: String, origin: Origin, modules_too: bool) -> std::result::Result<Option<Testcase>, Vec<Diagnostic>> {
+    fn read(
+        &self,
+        engine: &Engine,
+        name: String,
+        origin: Origin,
+        modules_too: bool,
+    ) -> std::result::Result<Option<Testcase>, Vec<Diagnostic>> {
         if matches!(origin, Origin::Program(_)) {
             let meta = Meta { title: format!("The program {name}"), ..Meta::default() };
             return Ok(Some(Testcase { name, origin, meta }));
@@ -267,7 +279,9 @@ fn name_of(path: &Path, roots: &[PathBuf]) -> String {
 fn scripts_below(dir: &Path, prefix: &str) -> Result<Vec<Candidate>> {
     let mut found = Vec::new();
     for entry in walkdir::WalkDir::new(dir).follow_links(true).sort_by_file_name() {
-        let entry = entry.map_err(|e| Error::new(Kind::NotFound, format!("cannot read the directory `{}`: {e}", dir.display())).blame(Blame::User))?;
+        let entry = entry.map_err(|e| {
+            Error::new(Kind::NotFound, format!("cannot read the directory `{}`: {e}", dir.display())).blame(Blame::User)
+        })?;
         if entry.file_type().is_file() && entry.path().extension().is_some_and(|e| e == "rhai") {
             let below = entry.path().strip_prefix(dir).unwrap_or(entry.path()).with_extension("");
             let name = Path::new(prefix).join(below).display().to_string();

@@ -125,7 +125,8 @@ fn read(context: &Context, error: &EvalAltResult) -> (Error, Option<String>) {
             Some(map) => thrown(&map),
             None => {
                 let what = format!("the script threw {}", show::value(value, 500));
-                let help = "throw with `fail(reason)` when the product is at fault, with `error(reason)` when the test cannot be judged";
+                let help =
+                    "throw with `fail(reason)` when the product is at fault, with `error(reason)` when the test cannot be judged";
                 (Error::new(Kind::Assertion, what).blame(Blame::Author).help(help), None)
             }
         },
@@ -212,7 +213,9 @@ fn kind_of(error: &EvalAltResult) -> Kind {
 pub fn message(error: &EvalAltResult) -> String {
     match error {
         EvalAltResult::ErrorDataRace(name, _) => {
-            format!("`{name}` is used by a closure while its own method runs; give the closure what it needs as an argument, or call a free function")
+            format!(
+                "`{name}` is used by a closure while its own method runs; give the closure what it needs as an argument, or call a free function"
+            )
         }
         EvalAltResult::ErrorFunctionNotFound(signature, _) => format!("no function `{signature}`"),
         EvalAltResult::ErrorPropertyNotFound(name, _) => format!("no property `{name}`"),
@@ -239,7 +242,7 @@ pub fn innermost(mut error: &EvalAltResult) -> &EvalAltResult {
 /// The call chain, innermost first: what the guards wrote down, or else what Rhai's own chain of errors tells.
 fn frames(error: &EvalAltResult, captures: Vec<Capture>, excerpt: &dyn Fn(&str) -> Option<String>) -> Vec<Frame> {
     let captures = if captures.is_empty() { chain_positions(error) } else { captures };
-    captures
+    recursion_cut(captures)
         .into_iter()
         .map(|c| {
             let place = place(&c.source, c.position);
@@ -247,6 +250,17 @@ fn frames(error: &EvalAltResult, captures: Vec<Capture>, excerpt: &dyn Fn(&str) 
             Frame { function: function_name(&c.function), place, lines, locals: c.locals }
         })
         .collect()
+}
+
+/// The frames without the middle of a recursion: of a run of calls from one place, the two innermost and the outermost stay.
+fn recursion_cut(captures: Vec<Capture>) -> Vec<Capture> {
+    let same = |a: &Capture, b: &Capture| a.source == b.source && a.position == b.position;
+    let keep: Vec<bool> = (0..captures.len())
+        .map(|i| {
+            i < 2 || i + 1 == captures.len() || !(same(&captures[i], &captures[i - 2]) && same(&captures[i], &captures[i + 1]))
+        })
+        .collect();
+    captures.into_iter().zip(keep).filter_map(|(capture, keep)| keep.then_some(capture)).collect()
 }
 
 /// Closures have a made-up name in Rhai.

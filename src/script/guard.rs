@@ -8,8 +8,8 @@
 use super::show;
 use crate::event::Local;
 use rhai::{
-    AST, ASTFlags, ASTNode, CustomExpr, Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, FlowControl, ImmutableString,
-    Module, Position, Shared, Stmt, StmtBlock,
+    AST, ASTFlags, ASTNode, CustomExpr, Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, FlowControl,
+    ImmutableString, Module, Position, Shared, Stmt, StmtBlock,
 };
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -21,8 +21,8 @@ const BODY: &str = "__body";
 /// How many locals of one frame are written down.
 const LOCALS_KEPT: usize = 24;
 
-/// How many frames are written down: the innermost ones of a deep recursion.
-const FRAMES_KEPT: usize = 40;
+/// How many frames are written down: more than the engine's limit of call levels.
+const FRAMES_KEPT: usize = 200;
 
 /// One level of the call chain as an error passed through it.
 #[derive(Clone, Debug)]

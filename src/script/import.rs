@@ -18,7 +18,14 @@ impl Resolver {
         Resolver { scripts, loaded: Mutex::default(), loading: Mutex::default() }
     }
 
-    fn load(&self, engine: &Engine, name: &str, text: &str, path: &str, at: Position) -> Result<Shared<Module>, Box<EvalAltResult>> {
+    fn load(
+        &self,
+        engine: &Engine,
+        name: &str,
+        text: &str,
+        path: &str,
+        at: Position,
+    ) -> Result<Shared<Module>, Box<EvalAltResult>> {
         let ast = self.scripts.parse_once(engine, name, text).map_err(|d| {
             let inner = EvalAltResult::ErrorRuntime(d.headline().into(), Position::NONE);
             Box::new(EvalAltResult::ErrorInModule(path.to_string(), inner.into(), at))
@@ -30,7 +37,13 @@ impl Resolver {
 }
 
 impl ModuleResolver for Resolver {
-    fn resolve(&self, engine: &Engine, source: Option<&str>, path: &str, at: Position) -> Result<Shared<Module>, Box<EvalAltResult>> {
+    fn resolve(
+        &self,
+        engine: &Engine,
+        source: Option<&str>,
+        path: &str,
+        at: Position,
+    ) -> Result<Shared<Module>, Box<EvalAltResult>> {
         let Some((name, text)) = self.scripts.find_import(source.unwrap_or_default(), path) else {
             return Err(EvalAltResult::ErrorModuleNotFound(path.to_string(), at).into());
         };

@@ -90,7 +90,8 @@ impl Meta {
     }
 
     fn take(&mut self, key: &str, value: &Dynamic) -> Result<(), (String, Option<String>)> {
-        let wrong = |expected: &str| (format!("`{key}` in meta() is {}, expected {expected}", show::value(value, 60)), None::<String>);
+        let wrong =
+            |expected: &str| (format!("`{key}` in meta() is {}, expected {expected}", show::value(value, 60)), None::<String>);
         match key {
             "title" => self.title = text(value).ok_or_else(|| wrong("a text"))?,
             "description" => self.description = text(value).ok_or_else(|| wrong("a text"))?,

@@ -21,8 +21,8 @@ mod show;
 
 pub use args::{boolean, shown as shown_args, typed as typed_args};
 pub use case::{Case, Subcase, severity};
-pub use deferred::Deferred;
 pub use catalog::{Catalog, Origin, Testcase};
+pub use deferred::Deferred;
 pub use diagnostic::{Diagnostic, Severity};
 pub use engine::{Hook, STACK, Script, Scripts};
 pub use failure::{Ended, judge};

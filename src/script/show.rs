@@ -38,7 +38,8 @@ fn whole(of: &Dynamic, depth: usize) -> String {
         return format!("[{}]", shown.join(", "));
     }
     if let Some(map) = of.read_lock::<Map>() {
-        let mut shown: Vec<String> = map.iter().take(ENTRIES).map(|(key, item)| format!("{key}: {}", whole(item, depth + 1))).collect();
+        let mut shown: Vec<String> =
+            map.iter().take(ENTRIES).map(|(key, item)| format!("{key}: {}", whole(item, depth + 1))).collect();
         if map.len() > ENTRIES {
             shown.push(format!("… {} in all", map.len()));
         }

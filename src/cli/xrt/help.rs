@@ -23,7 +23,8 @@ pub struct HelpArgs {
 }
 
 /// The topics, sorted.
-const TOPICS: &[(&str, fn(&Io) -> String)] = &[("addresses", addresses), ("exit-codes", exit_codes), ("meta", meta), ("reports", reports)];
+const TOPICS: &[(&str, fn(&Io) -> String)] =
+    &[("addresses", addresses), ("exit-codes", exit_codes), ("meta", meta), ("reports", reports)];
 
 pub fn run(io: &Io, args: &HelpArgs) -> Result<Exit> {
     let mut line = command_line();

@@ -36,7 +36,8 @@ pub fn run(io: &Io, args: &ListArgs) -> Result<Exit> {
         io.print(&format!("{}\n", serde_json::to_string_pretty(&rows).unwrap_or_default()))?;
     } else {
         let rows = wanted.iter().map(|t| {
-            let arguments: Vec<String> = t.meta.args.iter().map(|(key, value)| format!("{key}={}", crate::script::plain_text(value))).collect();
+            let arguments: Vec<String> =
+                t.meta.args.iter().map(|(key, value)| format!("{key}={}", crate::script::plain_text(value))).collect();
             vec![t.name.clone(), t.meta.target.word().to_string(), t.meta.title.clone(), arguments.join(" ")]
         });
         io.print(&table::plain(&["TESTCASE", "TARGET", "TITLE", "ARGUMENTS"], rows, io.look(Verbosity::Normal).width))?;

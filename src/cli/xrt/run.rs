@@ -109,7 +109,7 @@ pub fn run(io: &Io, args: &RunArgs) -> Result<Exit> {
     let lab = Arc::new(args.access.attach(io, &variables, &mask)?);
     let results = Results::make(&args.results)?;
     let cancel = Cancel::new();
-    let (bus, stream) = open_stream(io, args, &results, &mask, &cancel, plan.cases.len())?;
+    let (bus, stream) = open_stream(io, args, &results, &mask, &cancel)?;
     let left = format!("results so far: {}", results.dir.display());
     signals::listen(cancel.clone(), move || left.clone());
     let settings = Settings {
@@ -190,22 +190,16 @@ impl Results {
     }
 }
 
-fn open_stream(io: &Io, args: &RunArgs, results: &Results, mask: &Mask, cancel: &Cancel, cases: usize) -> Result<(Bus, crate::event::Stream)> {
-    let verbosity = match (args.quiet, args.verbose) {
-        (true, _) => Verbosity::Quiet,
-        (_, 0) => Verbosity::Normal,
-        (_, 1) => Verbosity::Verbose,
-        _ => Verbosity::Calls,
-    };
+fn open_stream(io: &Io, args: &RunArgs, results: &Results, mask: &Mask, cancel: &Cancel) -> Result<(Bus, crate::event::Stream)> {
+    let verbosity = Verbosity::from_flags(args.quiet, args.verbose);
     let opening = Opening { results: results.dir.clone(), options: io.look(verbosity), stream: || Box::new(std::io::stdout()) };
-    let mut specs: Vec<&str> = vec!["junit", "html"];
-    specs.push(if io.is_terminal() && !args.plain { "live" } else { "console" });
+    let mut specs: Vec<&str> = vec![];
+    specs.push(if io.is_terminal() && !args.plain { "console" } else { "console" });
     specs.extend(args.report.iter().map(String::as_str));
     let reports = specs.iter().map(|spec| report::open(spec, &opening)).collect::<Result<Vec<Box<dyn Report>>>>();
     let reports = reports.map_err(|e| e.blame(Blame::User))?;
-    let _ = cases;
     let log = LogSink::create(&results.dir.join("events.jsonl"))?;
-    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(report::TestLogs::new(&results.dir)), Box::new(Reports::new(reports))];
+    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Reports::new(reports))];
     let cancel = cancel.clone();
     Bus::start(Box::new(log), sinks, mask.clone(), move |_| cancel.raise(Stop::Abandoned))
 }

@@ -203,7 +203,10 @@ mod data {
     pub fn save_file(call: NativeCallContext, name: &str, data: Dynamic) -> Raised<()> {
         let case = Case::of(&call)?;
         if !is_plain_path(name) {
-            return Err(misuse(format!("`{name}` is no name of a file of the testcase"), Some("use a relative path without `..`".into())));
+            return Err(misuse(
+                format!("`{name}` is no name of a file of the testcase"),
+                Some("use a relative path without `..`".into()),
+            ));
         }
         let bytes = data.read_lock::<Blob>().map_or_else(|| show::plain(&data).into_bytes(), |blob| blob.clone());
         let path = case.context.file(name).map_err(|e| raise(&case.context, &e))?;

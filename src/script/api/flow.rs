@@ -91,7 +91,7 @@ mod flow {
     #[rhai_fn(return_raw)]
     pub fn timed(call: NativeCallContext, body: FnPtr) -> Raised<f64> {
         let clock = Instant::now();
-        body.call_within_context::<Dynamic>(&call, ())?;
+        let _ = body.call_within_context::<Dynamic>(&call, ())?;
         Ok(clock.elapsed().as_secs_f64())
     }
 
@@ -177,7 +177,10 @@ fn wait_for(call: &NativeCallContext, options: &Map, holds: &FnPtr) -> Raised<f6
                 Ok(value) if value.is_bool() => seen = "it does not hold".into(),
                 Ok(value) => {
                     let shown = show::value(&value, 100);
-                    return Err(Error::new(Kind::Malformed, format!("the closure of `eventually` gave {shown}, expected true or false")));
+                    return Err(Error::new(
+                        Kind::Malformed,
+                        format!("the closure of `eventually` gave {shown}, expected true or false"),
+                    ));
                 }
                 Err(error) if case.context.cancel().is_raised() => return Err(ended(&error)),
                 Err(error) => {
@@ -216,10 +219,9 @@ fn ended(error: &EvalAltResult) -> Error {
 
 fn text_of(error: &EvalAltResult) -> String {
     match failure::innermost(error) {
-        EvalAltResult::ErrorRuntime(value, _) => value
-            .read_lock::<Map>()
-            .and_then(|map| map.get("message").map(show::plain))
-            .unwrap_or_else(|| show::value(value, 200)),
+        EvalAltResult::ErrorRuntime(value, _) => {
+            value.read_lock::<Map>().and_then(|map| map.get("message").map(show::plain)).unwrap_or_else(|| show::value(value, 200))
+        }
         other => failure::message(other),
     }
 }
@@ -235,7 +237,10 @@ fn side_by_side(call: &NativeCallContext, branches: &Array) -> Raised<Array> {
     let mut bodies = Vec::new();
     for branch in branches {
         let Some(body) = branch.clone().try_cast::<FnPtr>() else {
-            return Err(misuse(format!("`parallel` takes a list of closures, got {}", show::value(branch, 60)), Some("parallel([|| a(), || b()])".into())));
+            return Err(misuse(
+                format!("`parallel` takes a list of closures, got {}", show::value(branch, 60)),
+                Some("parallel([|| a(), || b()])".into()),
+            ));
         };
         bodies.push(body);
     }
@@ -247,14 +252,21 @@ fn side_by_side(call: &NativeCallContext, branches: &Array) -> Raised<Array> {
         let threads: Vec<_> = bodies
             .iter()
             .enumerate()
-            .map(|(i, body)| std::thread::Builder::new().name(format!("branch {i}")).stack_size(engine::STACK).spawn_scoped(scope, move || run(body)))
+            .map(|(i, body)| {
+                std::thread::Builder::new()
+                    .name(format!("branch {i}"))
+                    .stack_size(engine::STACK)
+                    .spawn_scoped(scope, move || run(body))
+            })
             .collect();
         threads
             .into_iter()
             .map(|thread| match thread.map(std::thread::ScopedJoinHandle::join) {
                 Ok(Ok(branch)) => branch,
                 Ok(Err(_)) => (Err(raise(&case.context, &Error::new(Kind::Internal, "a branch panicked"))), Vec::new()),
-                Err(e) => (Err(raise(&case.context, &Error::new(Kind::Internal, format!("no thread for a branch: {e}")))), Vec::new()),
+                Err(e) => {
+                    (Err(raise(&case.context, &Error::new(Kind::Internal, format!("no thread for a branch: {e}")))), Vec::new())
+                }
             })
             .collect()
     });

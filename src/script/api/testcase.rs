@@ -109,7 +109,12 @@ mod testcase {
     pub fn config(call: NativeCallContext, name: &str) -> Raised<String> {
         let case = Case::of(&call)?;
         let value = case.variables.get(name).map(str::to_string);
-        value.ok_or_else(|| misuse(format!("the variable `{name}` is not set"), Some(format!("run with -D {name}=value, or give a default: config(\"{name}\", \"…\")"))))
+        value.ok_or_else(|| {
+            misuse(
+                format!("the variable `{name}` is not set"),
+                Some(format!("run with -D {name}=value, or give a default: config(\"{name}\", \"…\")")),
+            )
+        })
     }
 
     /// Gives the value of a variable, or what is to stand for it. The default's type is the value's type.
@@ -137,7 +142,7 @@ mod testcase {
     #[rhai_fn(return_raw)]
     pub fn target(call: NativeCallContext) -> Raised<Guest> {
         let case = Case::of(&call)?;
-        case.lab.first(&case.context).map(|g| case.touch(g)).map_err(|e| raise(&case.context, &e))
+        case.lab.first(&case.context).map_err(|e| raise(&case.context, &e))
     }
 
     /// Gives a guest by its name.
@@ -148,7 +153,7 @@ mod testcase {
     #[rhai_fn(return_raw)]
     pub fn guest(call: NativeCallContext, name: &str) -> Raised<Guest> {
         let case = Case::of(&call)?;
-        case.lab.guest(name, &case.context).map(|g| case.touch(g)).map_err(|e| raise(&case.context, &e))
+        case.lab.guest(name, &case.context).map_err(|e| raise(&case.context, &e))
     }
 
     /// Gives all guests, in the order of the command line.
@@ -159,7 +164,7 @@ mod testcase {
     #[rhai_fn(return_raw)]
     pub fn guests(call: NativeCallContext) -> Raised<rhai::Array> {
         let case = Case::of(&call)?;
-        Ok(case.lab.guests(&case.context).into_iter().map(|g| Dynamic::from(case.touch(g))).collect())
+        Ok(case.lab.guests(&case.context).into_iter().map(Dynamic::from).collect())
     }
 }
 
