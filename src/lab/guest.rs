@@ -189,7 +189,8 @@ impl Guest {
         held.temp_dirs.iter().cloned().chain(held.jobs.iter().map(|j| j.dir().to_string())).collect()
     }
 
-    /// Ends the jobs that still run and removes what [`Guest::leftovers`] names. Each thing is tried; the first error is returned.
+    /// Ends the jobs that still run and removes what [`Guest::leftovers`] names. Each thing is tried, as long as the machine
+    /// answers; the first error is returned.
     ///
     /// # Errors
     /// `Unreachable`, `Refused`, `Timeout`, `Cancelled`.
@@ -200,9 +201,16 @@ impl Guest {
         };
         let jobs = jobs.iter().map(Job::discard);
         let dirs = dirs.iter().map(|dir| self.remove_tree(dir));
-        // All of them before the first error is looked at.
-        let results: Vec<Result<()>> = jobs.chain(dirs).collect();
-        results.into_iter().collect()
+        let mut first = Ok(());
+        for result in jobs.chain(dirs) {
+            let is_gone = result.as_ref().is_err_and(|e| e.kind == Kind::Unreachable);
+            first = first.and(result);
+            // Each further attempt would take as long to fail.
+            if is_gone {
+                break;
+            }
+        }
+        first
     }
 
     fn log_output(&self, output: &Output, is_saved: bool) {

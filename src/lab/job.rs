@@ -261,8 +261,8 @@ fn start_script(text: &str) -> Result<String> {
     Ok(format!(
         "d=$(mktemp -d \"${{TMPDIR:-/tmp}}/xenrt-job.XXXXXX\") && printf '%s\\n' {} >\"$d/run\" && cat >\"$d/in\" || exit 1\n\
          command -v setsid >/dev/null && s=setsid || s=\n\
-         nohup $s sh -c 'sh \"$0/run\" >\"$0/out\" 2>\"$0/err\" <\"$0/in\"; echo $? >\"$0/rc.new\"; mv \"$0/rc.new\" \"$0/rc\"' \"$d\" \
-         >/dev/null 2>&1 </dev/null &\n\
+         (trap '' HUP; exec $s sh -c 'sh \"$0/run\" >\"$0/out\" 2>\"$0/err\" <\"$0/in\"; echo $? >\"$0/rc.new\"; \
+         mv \"$0/rc.new\" \"$0/rc\"' \"$d\") >/dev/null 2>&1 </dev/null &\n\
          echo $! >\"$d/pid\"; echo $!; echo \"$d\"; {BOOT_ID}",
         quote(text)?
     ))

@@ -161,14 +161,14 @@ impl Guest {
         }
     }
 
-    /// Asks the kernel at once by its magic key, or by a command where that cannot be pressed. It happens a second later, when
-    /// the answer is on its way: no machine says goodbye after it.
+    /// Asks the kernel at once by its magic key, and by a command where the key is not there or does nothing. It happens a second
+    /// later, when the answer is on its way: no machine says goodbye after it.
     fn ask_hard(&self, key: char, other: &str) -> Result<()> {
-        let without = if other.is_empty() { "exit 3" } else { "key=" };
+        let (without, also) = if other.is_empty() { ("exit 3", String::new()) } else { ("key=", format!("; sleep 5; {other}")) };
         let script = format!(
-            "{AS_ROOT}; key=/proc/sysrq-trigger; $sudo sh -c 'echo 1 >/proc/sys/kernel/sysrq; test -w /proc/sysrq-trigger' 2>/dev/null || {without}\n\
-             if [ -n \"$key\" ]; then do=\"echo {key} >$key\"; else do='{other}'; fi\n\
-             {{ nohup $sudo sh -c \"sleep 1; $do\" >/dev/null 2>&1 </dev/null & }}"
+            "{AS_ROOT}; key='echo {key} >/proc/sysrq-trigger'\n\
+             $sudo sh -c 'echo 1 >/proc/sys/kernel/sysrq; test -w /proc/sysrq-trigger' 2>/dev/null || {without}\n\
+             (trap '' HUP; exec $sudo sh -c \"sleep 1; ${{key:-true}}{also}\") >/dev/null 2>&1 </dev/null &"
         );
         let output = self.ask(&script)?;
         if output.is_success() {
@@ -187,14 +187,16 @@ impl Guest {
 
     /// One look, never longer than `limit`.
     fn look(&self, limit: Duration, cancel: &Cancel) -> Result<Sight> {
-        let own = cancel.child_with_limit("look", limit);
-        let result = self.place().transport().exec(&Command::new(BOOT_ID, limit), &own);
+        let result = self.place().transport().exec(&Command::new(BOOT_ID, limit), cancel);
         cancel.check()?;
         match self.heard(result) {
             Ok(output) => Ok(Sight::Up { boot_id: output.stdout.text().trim().to_string() }),
             Err(error) if matches!(error.kind, Kind::Unreachable | Kind::Timeout) => {
-                // A connection that is dead and does not know it would cost each look its whole limit.
-                self.place().transport().hang_up();
+                // A connection that is dead and does not know it would cost each look its whole limit. Others may use it, so a
+                // short silence is no reason yet.
+                if error.kind == Kind::Timeout && limit >= LOOK {
+                    self.place().transport().hang_up();
+                }
                 Ok(Sight::Silent(error))
             }
             Err(error) if error.kind == Kind::Refused => Ok(Sight::Locked(error)),
