@@ -1,10 +1,15 @@
 //! What people and other programs read about a run: console, failure card and report files, made from events alone.
 
-use crate::support::story::{Story, failure};
+use crate::support::story::{Story, at, failure};
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
+use xenrt::event::log::LogReader;
 use xenrt::event::{ActionEnd, Fact, Level, Outcome, Phase, Sink, Verdict};
-use xenrt::report::{Card, Console, Options, Reports, Verbosity, failure_card};
+use xenrt::report::{
+    Card, Console, Live, Opening, Options, Report, Reports, Summary, TestLogs, Verbosity, failure_card, junit, open, replay,
+};
 
 /// A stream whose text can be read afterwards.
 #[derive(Clone, Default)]
@@ -306,4 +311,412 @@ fn hostile_text_in_a_card_is_shown_and_not_obeyed() {
             failure_card(&Card { title: "g/a", outcome: Outcome::Failed, failure: &failure, hints: &[] }, &Options::default());
         assert!(card.contains("owned"), "{card}");
     }
+}
+
+#[test]
+fn the_live_block_shows_what_runs_and_goes_away() {
+    let term = indicatif::InMemoryTerm::new(20, 80);
+    let size = Arc::new(Mutex::new((80, 20)));
+    let shared = size.clone();
+    let target = indicatif::ProgressDrawTarget::term_like_with_hz(Box::new(term.clone()), 255);
+    let mut live = Live::on(target, Options::default(), Box::new(move || *shared.lock().unwrap()));
+    let mut summary = Summary::default();
+
+    let ids: Vec<String> = (0..30).map(|n| format!("guest/TCBoot{n}-with-a-name-that-is-much-too-long")).collect();
+    let mut story = Story::plan(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+    story.start(&ids[0]).after(2.0).end(&ids[0], Outcome::Failed, Some("no agent"));
+    for id in &ids[1..20] {
+        story.start(id);
+    }
+    let what = "wait until the agent answers on port 8936".to_string();
+    story.tell(&ids[1], Fact::ActionStarted { action: 1, machine: Some("h1".into()), what });
+    story.tell(&ids[1], Fact::Progressed { action: Some(1), text: "31 of 50 up".into(), part: Some(0.62) });
+    for event in &story.events {
+        summary.apply(event);
+        live.on_event(event, &summary).unwrap();
+    }
+    let mut screen = || {
+        live.draw(at(133.0), &summary);
+        regex::Regex::new(r"\d\d:\d\d:\d\d").unwrap().replace_all(&term.contents(), "HH:MM:SS").into_owned()
+    };
+    insta::assert_snapshot!(screen(), @r"
+    xrt 0.1.0  run 20261122-090000-7f3a  30 testcases, 2 at a time  on h1
+    HH:MM:SS [ 1/30]    FAIL  guest/TCBoot0-wi…s-much-too-long     2.0s  no agent
+    ── 1/30 ── 1 failed ── 2m13 elapsed ────────────────────────────────────────────
+     ▸ guest/TCBoot1…uch-too-long    2m11  h1  31 of 50 up  2m11  ███████░░░░░  62%
+     ▸ guest/TCBoot2…uch-too-long    2m11
+     ▸ guest/TCBoot3…uch-too-long    2m11
+     ▸ guest/TCBoot4…uch-too-long    2m11
+     ▸ guest/TCBoot5…uch-too-long    2m11
+     ▸ guest/TCBoot6…uch-too-long    2m11
+     ▸ guest/TCBoot7…uch-too-long    2m11
+     ▸ guest/TCBoot8…uch-too-long    2m11
+     ▸ guest/TCBoot9…uch-too-long    2m11
+     ▸ guest/TCBoot1…uch-too-long    2m11
+     … and 9 more
+    ");
+
+    *size.lock().unwrap() = (40, 8);
+    let narrow = screen();
+    let block = narrow.split("── 1/30").last().unwrap();
+    assert!(block.lines().skip(1).all(|l| l.chars().count() <= 40) && block.lines().count() <= 7, "{narrow}");
+
+    live.finish(&summary, &[]).unwrap();
+    let end = term.contents();
+    assert!(!end.contains("elapsed") && end.contains("INCOMPLETE (exit 3)"), "{end}");
+}
+
+#[test]
+fn a_quiet_run_is_heard_of_each_minute() {
+    let page = Page::default();
+    let mut console = Console::new(Options::default(), Box::new(page.clone()));
+    let mut summary = Summary::default();
+    let mut story = Story::plan(&["sr/TCCoalesce", "guest/TCBoot50"]);
+    story.start("sr/TCCoalesce").start("guest/TCBoot50");
+    story.tell("guest/TCBoot50", Fact::ActionStarted { action: 1, machine: None, what: "wait for 50 guests".into() });
+    for event in &story.events {
+        summary.apply(event);
+        console.on_event(event, &summary).unwrap();
+    }
+    for seconds in [59.0, 60.0, 61.0, 121.0] {
+        console.beat(at(seconds), &summary).unwrap();
+    }
+    insta::assert_snapshot!(page.text(), @r"
+    xrt 0.1.0  run 20261122-090000-7f3a  2 testcases, 2 at a time  on h1
+    HH:MM:SS [0/2]   .....  running: sr/TCCoalesce 1m00, guest/TCBoot50 1m00 (wait for 50 guests)
+    HH:MM:SS [0/2]   .....  running: sr/TCCoalesce 2m01, guest/TCBoot50 2m01 (wait for 50 guests)
+    ");
+}
+
+#[test]
+fn a_testcase_has_a_log_in_the_old_form() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut reports = Reports::new(vec![Box::new(TestLogs::new(dir.path().into()))]);
+    let mut story = mixed();
+    story.tell("", Fact::Logged { level: Level::Warning, text: "of the run".into() });
+    for event in &story.events {
+        reports.on_event(event).unwrap();
+    }
+    let read = |path: &str| {
+        let text = std::fs::read_to_string(dir.path().join(path)).unwrap();
+        regex::Regex::new(r"\[2026-[^\]]*\]").unwrap().replace_all(&text, "[TIME]").into_owned()
+    };
+    insta::assert_snapshot!(read("guestops.reboot/xenrt.log"), @r#"
+    [VERBOSE] [TIME] guestops/reboot: The title of guestops/reboot
+    [VERBOSE] [TIME] testcase guestops/reboot from scripts/guestops/reboot.rhai
+    [VERBOSE] [TIME] run 20261122-090000-7f3a by xrt 0.1.0 on h1
+    [VERBOSE] [TIME] argument loops = 3
+    [VERBOSE] [TIME] argument note = "a <b> & \"c\""
+    [VERBOSE] [TIME] time limit 10m00
+    [STEP] [TIME] reboot 1 of 50
+    [WARNING] [TIME] clock is 3 s off␛[2J
+    [VERBOSE] [TIME] h1: systemctl reboot …
+    [VERBOSE] [TIME] … ended after 0.2s: exit 0
+    [REASON] [TIME] the guest did not really reboot
+    [ERROR] [TIME] FAIL guestops/reboot  assertion, blamed on the product
+    [ERROR] [TIME]   the guest did not really reboot
+    [ERROR] [TIME] 
+    [ERROR] [TIME]    ╭▸ scripts/lib/boot.rhai:13:9
+    [ERROR] [TIME]    │
+    [ERROR] [TIME] 12 │ fn check_boot(vm, before) {
+    [ERROR] [TIME] 13 │         fail("the guest did not really reboot");
+    [ERROR] [TIME]    │         ━━━━ here in check_boot
+    [ERROR] [TIME] 14 │ }
+    [ERROR] [TIME]    ╰╴
+    [ERROR] [TIME]     vm = guest("web1", 10.0.0.5)    before = "4f1c9a"
+    [ERROR] [TIME] 
+    [ERROR] [TIME]    ╭▸ scripts/guestops/reboot.rhai:21:5
+    [ERROR] [TIME]    │
+    [ERROR] [TIME] 20 │     vm.reboot();
+    [ERROR] [TIME] 21 │     boot::check_boot(vm, before);
+    [ERROR] [TIME]    │     ━━━━ called from here in run
+    [ERROR] [TIME] 22 │ }
+    [ERROR] [TIME]    ╰╴
+    [ERROR] [TIME]     times = [12.1, 11.8]
+    [ERROR] [TIME] 
+    [ERROR] [TIME]     │ before: 4f1c9a
+    [ERROR] [TIME]     │ after:  4f1c9a
+    [ERROR] [TIME] 
+    [ERROR] [TIME]   last calls to machines
+    [ERROR] [TIME]   09:01:10.100  h1  systemctl reboot                       0.2s  exit 0
+    [ERROR] [TIME]   09:01:12.500  h1  cat /proc/sys/kernel/random/boot_id     2ms  connection lost
+    [ERROR] [TIME] 
+    [ERROR] [TIME]   because: boot id is the same
+    [ERROR] [TIME]   help:    look at the guest's console
+    [RESULT] [TIME] failed after 1m13
+    "#);
+    assert_eq!(read("xenrt.log"), "[WARNING] [TIME] of the run\n");
+    assert!(!dir.path().join("net.ping").exists(), "what never began has no directory");
+    assert!(reports.close().is_empty());
+}
+
+#[test]
+fn logs_of_more_testcases_than_files_may_be_open_are_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut reports = Reports::new(vec![Box::new(TestLogs::new(dir.path().into()))]);
+    let ids: Vec<String> = (0..250).map(|n| format!("TC{n}")).collect();
+    let mut story = Story::plan(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+    for id in &ids {
+        story.start(id);
+    }
+    for id in &ids {
+        story.tell(id, Fact::Logged { level: Level::Comment, text: format!("in the middle of {id}") });
+    }
+    for event in &story.events {
+        reports.on_event(event).unwrap();
+    }
+    for id in &ids {
+        let text = std::fs::read_to_string(dir.path().join(id).join("xenrt.log")).unwrap();
+        assert!(text.contains(&format!("] {id}: The title")) && text.contains(&format!("in the middle of {id}")), "{text}");
+    }
+}
+
+#[test]
+fn a_log_is_never_written_outside_of_the_results() {
+    let dir = tempfile::tempdir().unwrap();
+    for hostile in ["../outside", "/tmp/outside", "a/../../outside"] {
+        let mut reports = Reports::new(vec![Box::new(TestLogs::new(dir.path().join("results")))]);
+        let mut story = Story::plan(&["a"]);
+        story.tell("a", Fact::CaseStarted { args: BTreeMap::new(), timeout: None, dir: hostile.into() });
+        story.events.iter().for_each(|e| reports.on_event(e).unwrap());
+        assert!(reports.close()[0].what.contains("no directory for a testcase"), "{hostile}");
+    }
+    assert!(!dir.path().join("outside").exists());
+}
+
+/// With a testcase of subcases, one that was cut off, and one that could not run.
+fn unhappy() -> Story {
+    let mut story = Story::plan(&["storage/matrix", "storage/alone", "lone", "storage/late"]);
+    story.start("storage/matrix");
+    story.tell("storage/matrix", Fact::Measured { name: "IOPS".into(), value: 1250.0, unit: "1/s".into() });
+    story.subcase("storage/matrix", "nfs", "create", Outcome::Passed, None);
+    story.subcase("storage/matrix", "nfs", "resize", Outcome::Failed, Some("SR_BACKEND_FAILURE_40 <\x01&>\u{ffff}"));
+    story.subcase("storage/matrix", "", "bare", Outcome::Skipped, Some("no disk"));
+    story.after(5.0).end("storage/matrix", Outcome::Failed, Some("1 subcase failed"));
+    story.start("storage/alone");
+    story.tell("storage/alone", Fact::Logged { level: Level::Warning, text: "]]> \x1b]0;unterminated".into() });
+    story.after(1.0).fail("storage/alone", failure());
+    story.end("lone", Outcome::Blocked, Some("storage/alone failed"));
+    story.start("storage/late");
+    story.after(2.0).tell("storage/late", Fact::PhaseStarted { phase: Phase::Run });
+    story
+}
+
+fn summary_of(story: &Story) -> Summary {
+    let mut summary = Summary::default();
+    story.events.iter().for_each(|e| summary.apply(e));
+    summary
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "the whole document is shown")]
+fn junit_has_subcases_in_a_suite_of_their_testcase_and_no_green_for_what_did_not_run() {
+    let xml = String::from_utf8(junit(&summary_of(&unhappy())).unwrap()).unwrap();
+    let times = regex::Regex::new(r"\[2026-[^\]]*\]|\d\d:\d\d:\d\d\.\d{3} ").unwrap();
+    insta::assert_snapshot!(times.replace_all(&xml, "[TIME]"), @r#"
+    <?xml version="1.0" encoding="UTF-8"?>
+    <testsuites name="20261122-090000-7f3a" tests="6" skipped="1" failures="2" errors="2" timestamp="2026-11-22T09:00:00.000+00:00">
+        <testsuite name="storage/matrix" tests="3" skipped="1" errors="0" failures="1" timestamp="2026-11-22T09:00:00.000+00:00" time="4.500">
+            <properties>
+                <property name="run" value="20261122-090000-7f3a"/>
+                <property name="xrt" value="0.1.0"/>
+                <property name="machines" value="h1"/>
+                <property name="title" value="The title of storage/matrix"/>
+                <property name="arg.loops" value="3"/>
+                <property name="arg.note" value="a &lt;b&gt; &amp; &quot;c&quot;"/>
+                <property name="value.IOPS" value="1250 1/s"/>
+                <property name="rerun" value="xrt --guest h1 --testcase storage/matrix loops=3"/>
+            </properties>
+            <testcase name="nfs/create" classname="storage.matrix" time="1.500"/>
+            <testcase name="nfs/resize" classname="storage.matrix" time="1.500">
+                <failure message="SR_BACKEND_FAILURE_40 &lt;␁&amp;&gt;·" type="failed"/>
+            </testcase>
+            <testcase name="bare" classname="storage.matrix" time="1.500">
+                <skipped message="no disk" type="skipped"/>
+            </testcase>
+            <system-out>[RESULT] [TIME] value IOPS = 1250 1/s
+    [RESULT] [TIME] subcase nfs/create passed after 1.5s
+    [REASON] [TIME] subcase nfs/resize failed after 1.5s: SR_BACKEND_FAILURE_40 &lt;␁&amp;&gt;·
+    [RESULT] [TIME] subcase bare skipped after 1.5s: no disk
+    [[ATTACHMENT|results/20261122-090000-7f3a/storage.matrix/xenrt.log]]
+    </system-out>
+        </testsuite>
+        <testsuite name="storage" tests="2" skipped="0" errors="1" failures="1" timestamp="2026-11-22T09:00:00.000+00:00" time="3.000">
+            <properties>
+                <property name="run" value="20261122-090000-7f3a"/>
+                <property name="xrt" value="0.1.0"/>
+                <property name="machines" value="h1"/>
+            </properties>
+            <testcase name="alone" classname="storage" timestamp="2026-11-22T09:00:05.000+00:00" time="1.000" file="scripts/guestops/reboot.rhai" line="21">
+                <properties>
+                    <property name="title" value="The title of storage/alone"/>
+                    <property name="arg.loops" value="3"/>
+                    <property name="arg.note" value="a &lt;b&gt; &amp; &quot;c&quot;"/>
+                    <property name="rerun" value="xrt --guest h1 --testcase storage/alone loops=3"/>
+                </properties>
+                <failure message="the guest did not really reboot" type="assertion">FAIL storage/alone  assertion, blamed on the product
+      the guest did not really reboot
+
+       ╭▸ scripts/lib/boot.rhai:13:9
+       │
+    12 │ fn check_boot(vm, before) {
+    13 │         fail(&quot;the guest did not really reboot&quot;);
+       │         ━━━━ here in check_boot
+    14 │ }
+       ╰╴
+        vm = guest(&quot;web1&quot;, 10.0.0.5)    before = &quot;4f1c9a&quot;
+
+       ╭▸ scripts/guestops/reboot.rhai:21:5
+       │
+    20 │     vm.reboot();
+    21 │     boot::check_boot(vm, before);
+       │     ━━━━ called from here in run
+    22 │ }
+       ╰╴
+        times = [12.1, 11.8]
+
+        │ before: 4f1c9a
+        │ after:  4f1c9a
+
+      last calls to machines
+      [TIME] h1  systemctl reboot                       0.2s  exit 0
+      [TIME] h1  cat /proc/sys/kernel/random/boot_id     2ms  connection lost
+
+      because: boot id is the same
+      help:    look at the guest&apos;s console
+    </failure>
+                <system-out>[WARNING] [TIME] ]]&gt; ␛]0;unterminated
+    [[ATTACHMENT|results/20261122-090000-7f3a/storage.alone/xenrt.log]]
+    </system-out>
+            </testcase>
+            <testcase name="late" classname="storage" timestamp="2026-11-22T09:00:06.000+00:00" time="2.000" file="scripts/storage/late.rhai">
+                <properties>
+                    <property name="title" value="The title of storage/late"/>
+                    <property name="arg.loops" value="3"/>
+                    <property name="arg.note" value="a &lt;b&gt; &amp; &quot;c&quot;"/>
+                    <property name="rerun" value="xrt --guest h1 --testcase storage/late loops=3"/>
+                </properties>
+                <error message="never finished: the run died while it was in run" type="unfinished"/>
+                <system-out>[[ATTACHMENT|results/20261122-090000-7f3a/storage.late/xenrt.log]]
+    </system-out>
+            </testcase>
+        </testsuite>
+        <testsuite name="testcases" tests="1" skipped="0" errors="1" failures="0" timestamp="2026-11-22T09:00:00.000+00:00" time="0.000">
+            <properties>
+                <property name="run" value="20261122-090000-7f3a"/>
+                <property name="xrt" value="0.1.0"/>
+                <property name="machines" value="h1"/>
+            </properties>
+            <testcase name="lone" classname="testcases" time="0.000" file="scripts/lone.rhai">
+                <properties>
+                    <property name="title" value="The title of lone"/>
+                    <property name="rerun" value="xrt --guest h1 --testcase lone loops=3"/>
+                </properties>
+                <error message="storage/alone failed" type="blocked"/>
+            </testcase>
+        </testsuite>
+    </testsuites>
+    "#);
+}
+
+#[test]
+fn junit_is_read_by_another_program_with_the_right_counts() {
+    let read = |story: &Story| junit_parser::from_reader(&junit(&summary_of(story)).unwrap()[..]).unwrap();
+    let suites = read(&unhappy());
+    let found: Vec<(String, u64, u64, u64, u64)> =
+        suites.suites.iter().map(|s| (s.name.clone(), s.tests, s.failures, s.errors, s.skipped)).collect();
+    assert_eq!(
+        found,
+        [("storage/matrix".to_string(), 3, 1, 0, 1), ("storage".to_string(), 2, 1, 1, 0), ("testcases".to_string(), 1, 0, 1, 0),]
+    );
+    assert_eq!((suites.tests, suites.failures, suites.errors), (6, 2, 2));
+    let late = &suites.suites[1].cases[1];
+    assert_eq!((late.time, late.status.error_as_ref().message.as_str()), (2.0, "never finished: the run died while it was in run"));
+    assert_eq!(suites.suites[2].cases[0].status.error_as_ref().error_type, "blocked");
+
+    let mut cut = Story::plan(&["a"]);
+    cut.start("a").end("a", Outcome::Passed, None);
+    let suites = read(&cut);
+    assert_eq!((suites.suites[1].name.as_str(), suites.errors), ("run", 1), "all passed, but the run has no end");
+    assert_eq!(read(&cut.over(Verdict::Passed)).errors, 0);
+}
+
+#[test]
+fn a_testcase_that_failed_although_its_subcases_passed_is_not_green() {
+    let mut story = Story::plan(&["g/a"]);
+    story.start("g/a").subcase("g/a", "", "one", Outcome::Passed, None);
+    story.fail("g/a", failure());
+    let suites = junit_parser::from_reader(&junit(&summary_of(&story.over(Verdict::Failed))).unwrap()[..]).unwrap();
+    assert_eq!((suites.tests, suites.failures), (2, 1));
+}
+
+fn opening(results: &Path) -> Opening {
+    Opening { results: results.into(), options: Options::default(), stream: || Box::new(std::io::sink()) }
+}
+
+#[test]
+fn any_report_is_made_again_from_the_log_of_a_run_that_was_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("events.jsonl");
+    let mut sink = xenrt::event::log::LogSink::create(&log).unwrap();
+    let story = unhappy();
+    story.events.iter().for_each(|e| sink.on_event(e).unwrap());
+    let mut file = std::fs::OpenOptions::new().append(true).open(&log).unwrap();
+    file.write_all(b"{\"seq\":99,\"at\":\"2026-").unwrap();
+
+    let opening = opening(dir.path());
+    let copy = format!("jsonl:{}", dir.path().join("copy/events.jsonl").display());
+    let reports = ["junit", "console", &copy].map(|spec| open(spec, &opening).unwrap());
+    let (summary, errors) = replay(LogReader::open(&log).unwrap(), reports.into()).unwrap();
+    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!((summary.verdict(), summary.finished()), (Verdict::Incomplete, 3));
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    assert_eq!(read("junit.xml").into_bytes(), junit(&summary).unwrap());
+    let whole = read("events.jsonl");
+    assert_eq!(read("copy/events.jsonl"), whole[..=whole.rfind('\n').unwrap()]);
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 3, "no temporary file is left: {left:?}");
+
+    // A line in the middle that is damaged: the rest is read, and nothing is called passed.
+    let mut passed = Story::plan(&["a"]);
+    passed.start("a").end("a", Outcome::Passed, None);
+    let lines: Vec<String> = passed.over(Verdict::Passed).events.iter().map(|e| serde_json::to_string(e).unwrap()).collect();
+    std::fs::write(&log, format!("{{\"xenrt_event_log\":1}}\n{}\n{}\nrubbish\n{}\n{}\n", lines[0], lines[1], lines[2], lines[3]))
+        .unwrap();
+    let (summary, _) = replay(LogReader::open(&log).unwrap(), vec![]).unwrap();
+    assert_eq!((summary.verdict(), summary.finished()), (Verdict::Incomplete, 1));
+    assert!(summary.oddities()[0].contains(":4:1: not an event"), "{:?}", summary.oddities());
+}
+
+#[test]
+fn a_report_that_cannot_be_opened_or_written_says_so_and_hurts_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    for (spec, expected) in [
+        ("junti:x.xml", "no report `junti`"),
+        ("junit:", "no file after the colon"),
+        ("console:x", "takes no file"),
+        ("junit:/proc/nowhere/x.xml", "cannot make the directory"),
+    ] {
+        let error = open(spec, &opening(dir.path())).err().unwrap();
+        assert!(error.what.contains(expected), "{spec}: {}", error.what);
+    }
+    assert_eq!(open("junti", &opening(dir.path())).err().unwrap().help.unwrap(), "did you mean `junit`?");
+
+    struct Closed;
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let page = Page::default();
+    let console = |out: Box<dyn Write + Send>| Box::new(Console::new(Options::default(), out));
+    let mut reports = Reports::new(vec![console(Box::new(Closed)), console(Box::new(page.clone()))]);
+    mixed().events.iter().for_each(|e| reports.on_event(e).unwrap());
+    let errors = reports.close();
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].what.starts_with("console: cannot write to the console"), "{}", errors[0].what);
+    assert!(page.text().contains("FAILED (exit 1)"), "the other one goes on");
 }

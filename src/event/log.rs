@@ -18,36 +18,56 @@ struct Head {
     xenrt_event_log: u32,
 }
 
+/// Writes events in the form of the log to any stream, a line and a call each.
+pub struct LogWriter<W> {
+    out: W,
+    line: Vec<u8>,
+}
+
+impl<W: Write> LogWriter<W> {
+    /// # Errors
+    /// The first line, with the version, cannot be written.
+    pub fn new(mut out: W) -> std::io::Result<LogWriter<W>> {
+        let mut line = serde_json::to_vec(&Head { xenrt_event_log: VERSION })?;
+        line.push(b'\n');
+        out.write_all(&line)?;
+        Ok(LogWriter { out, line })
+    }
+
+    /// # Errors
+    /// Those of the stream.
+    pub fn write(&mut self, event: &Event) -> std::io::Result<()> {
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, event)?;
+        self.line.push(b'\n');
+        self.out.write_all(&self.line)?;
+        self.out.flush()
+    }
+}
+
 /// Writes the log. Each event is handed to the operating system before the next one is taken.
 pub struct LogSink {
-    file: File,
+    log: LogWriter<File>,
     path: PathBuf,
-    line: Vec<u8>,
 }
 
 impl LogSink {
     /// # Errors
     /// The file cannot be made.
     pub fn create(path: &Path) -> Result<LogSink> {
-        let mut file = File::create_new(path).at(format_args!("write the event log `{}`", path.display()))?;
-        let mut line = serde_json::to_vec(&Head { xenrt_event_log: VERSION }).unwrap_or_default();
-        line.push(b'\n');
-        file.write_all(&line).at(format_args!("write the event log `{}`", path.display()))?;
-        Ok(LogSink { file, path: path.to_path_buf(), line })
+        let doing = format!("write the event log `{}`", path.display());
+        let log = LogWriter::new(File::create_new(path).at(&doing)?).at(&doing)?;
+        Ok(LogSink { log, path: path.to_path_buf() })
     }
 }
 
 impl Sink for LogSink {
     fn on_event(&mut self, event: &Event) -> Result<()> {
-        self.line.clear();
-        serde_json::to_writer(&mut self.line, event)
-            .map_err(|e| Error::new(Kind::Internal, "an event cannot be written").because(e))?;
-        self.line.push(b'\n');
-        self.file.write_all(&self.line).at(format_args!("write the event log `{}`", self.path.display()))
+        self.log.write(event).at(format_args!("write the event log `{}`", self.path.display()))
     }
 
     fn finish(&mut self) -> Result<()> {
-        self.file.sync_data().at(format_args!("write the event log `{}`", self.path.display()))
+        self.log.out.sync_data().at(format_args!("write the event log `{}`", self.path.display()))
     }
 
     fn name(&self) -> String {
@@ -142,7 +162,7 @@ mod tests {
         for e in &events {
             sink.on_event(e).unwrap();
         }
-        sink.file.write_all(b"{\"seq\":3,\"at\":\"20").unwrap();
+        sink.log.out.write_all(b"{\"seq\":3,\"at\":\"20").unwrap();
         let read: Vec<Event> = LogReader::open(&path).unwrap().map(Result::unwrap).collect();
         assert_eq!(read, events);
     }
@@ -169,7 +189,7 @@ mod tests {
             ("{\"xenrt_event_log\":1}\nrubbish\n", ":2:1: not an event"),
         ] {
             std::fs::write(&path, text).unwrap();
-            let found = LogReader::open(&path).and_then(|r| r.collect::<Result<Vec<_>>>()).unwrap_err();
+            let found = LogReader::open(&path).and_then(Iterator::collect::<Result<Vec<_>>>).unwrap_err();
             assert!(found.what.contains(expected), "{text:?}: {}", found.what);
         }
     }

@@ -4,7 +4,7 @@ use super::entry::{Entry, subcase_name};
 use crate::event::{Fact, Failure, Level, Outcome, Phase, Planned};
 use crate::name::CaseId;
 use crate::time::Timestamp;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 /// How many of a log's last entries are kept.
@@ -39,7 +39,8 @@ pub struct Case {
     pub phase_since: Option<Timestamp>,
     /// Seconds.
     pub timeout: Option<f64>,
-    pub args: BTreeMap<String, serde_json::Value>,
+    /// A list, as ten thousand maps of a few are large.
+    pub args: Vec<(String, serde_json::Value)>,
     /// Its directory, relative to the results.
     pub dir: PathBuf,
     notes: Option<Box<Notes>>,
@@ -147,7 +148,7 @@ impl Case {
             phase: None,
             phase_since: None,
             timeout: None,
-            args: BTreeMap::new(),
+            args: Vec::new(),
             dir: PathBuf::new(),
             notes: None,
         }

@@ -21,7 +21,7 @@ pub struct Console {
 }
 
 pub(super) fn open(_: &Path, opening: &Opening) -> Result<Box<dyn Report>> {
-    Ok(Box::new(Console::new(opening.options.clone(), (opening.stream)())))
+    Ok(Box::new(Console::new(opening.options, (opening.stream)())))
 }
 
 impl Console {
@@ -30,7 +30,10 @@ impl Console {
     }
 
     /// Says what runs when nothing was heard for a minute.
-    fn beat(&mut self, now: Timestamp, summary: &Summary) -> Result<()> {
+    ///
+    /// # Errors
+    /// The stream is closed.
+    pub fn beat(&mut self, now: Timestamp, summary: &Summary) -> Result<()> {
         if self.last.is_some_and(|last| now.since(last) >= HEARTBEAT) && !summary.is_over() {
             self.lines.heartbeat(now, summary, &mut self.text);
             self.hand_over(now)?;

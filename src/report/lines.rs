@@ -3,7 +3,7 @@
 use super::card::{Card, failure_card};
 use super::entry::{seconds, subcase_name};
 use super::text::{self, Paint, clean, count, cut_end, cut_middle, file_name, pad, width};
-use super::{Case, Summary};
+use super::{Case, Run, Summary};
 use crate::event::{ActionEnd, Event, Fact, Level, Outcome};
 use crate::time::Timestamp;
 use crate::unit::{show_duration, show_number};
@@ -47,7 +47,7 @@ impl Verbosity {
 }
 
 /// How things are shown.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     pub verbosity: Verbosity,
     pub colour: bool,
@@ -227,16 +227,16 @@ impl Lines {
     fn row(&self, row: &Row, summary: &Summary, out: &mut String) {
         let name = clean(row.name);
         let mut line = format!("{} {}{}", row.at.clock(), self.counter(summary), row.word);
-        let names = self.names;
-        let shown = cut_middle(&name, names.max(NAMES));
-        let has_text = !row.text.is_empty();
+        let most = self.options.width.map_or(NAMES, |w| NAMES.min(w * 2 / 5));
+        let names = self.names.min(most);
+        let shown = cut_middle(&name, most);
         if !name.is_empty() {
             let _ = write!(line, "  {}", pad(&shown, names));
         }
         if let Some(took) = row.took {
             let _ = write!(line, "  {:>7}", seconds(took));
         }
-        if has_text {
+        if !row.text.is_empty() {
             let text = clean(row.text);
             let room = self.options.width.map_or(usize::MAX, |w| w.saturating_sub(self.plain_width(&line) + 2));
             let _ = write!(line, "  {}", cut_end(&text, room));
@@ -356,8 +356,9 @@ impl Lines {
             plain.push(text);
         }
         if plain.is_empty() {
-            plain.push("no results".into());
-            painted.push("no results".into());
+            let text = if is_end { "no results" } else { "none finished" };
+            plain.push(text.into());
+            painted.push(text.into());
         }
         (plain.join("  "), painted.join("  "))
     }
@@ -398,7 +399,11 @@ impl Lines {
         }
         let _ = writeln!(out, "{line}");
         if summary.not_passed().next().is_some() {
-            let _ = writeln!(out, "   again: {}", clean(&text::shell_line(&rerun(summary))));
+            let _ = writeln!(
+                out,
+                "   again: {}",
+                clean(&text::shell_line(&rerun(summary.run(), summary.not_passed().map(|c| c.testcase.as_str()))))
+            );
         }
         if !results.is_empty() && !files.iter().any(|f| f.extension().is_some_and(|e| e == "html")) {
             let replay = ["xrt", "replay", results.as_str(), "--report", "html"].map(String::from);
@@ -424,11 +429,11 @@ fn reason_and_place(case: &Case) -> String {
     }
 }
 
-/// The command that runs again what did not pass: the same one, with only these testcases where it names any.
-pub(super) fn rerun(summary: &Summary) -> Vec<String> {
+/// The command that runs these testcases again: the same one, with only these where it names any.
+pub(super) fn rerun<'a>(run: &Run, testcases: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     const FEW: usize = 5;
-    let command = &summary.run().command;
-    let mut wanted: Vec<&str> = summary.not_passed().map(|c| c.testcase.as_str()).collect();
+    let command = &run.command;
+    let mut wanted: Vec<&str> = testcases.into_iter().take(FEW + 1).collect();
     wanted.dedup();
     let names_testcases = |word: &str| word == "--testcase" || word.starts_with("--testcase=");
     if wanted.len() > FEW || wanted.contains(&"") || !command.iter().any(|w| names_testcases(w)) {

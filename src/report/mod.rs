@@ -9,20 +9,31 @@ mod card;
 mod case;
 mod console;
 mod entry;
+mod jsonl;
+mod junit;
 mod lines;
+mod live;
 mod reports;
 mod summary;
+mod testlog;
 mod text;
 
 pub use card::{Card, failure_card};
 pub use case::{Attachment, Case, Metric, Notes, Progress, RunningAction, Said, Subcase};
 pub use console::Console;
 pub use entry::Entry;
+pub use junit::junit;
 pub use lines::{Options, Verbosity};
+pub use live::{Live, ScreenSize};
 pub use reports::{Opening, Report, Reports, SinkKind, open, replay};
 pub use summary::{Run, Summary};
+pub use testlog::TestLogs;
 pub use text::printable;
 
 /// The reports there are, by the word that asks for them (`--report junit:out.xml`).
-pub const SINKS: &[SinkKind] =
-    &[SinkKind { word: "console", about: "one line an event, for people and CI logs", file: None, open: console::open }];
+pub const SINKS: &[SinkKind] = &[
+    SinkKind { word: "console", about: "one line an event, for people and CI logs", file: None, open: console::open },
+    SinkKind { word: "jsonl", about: "the event stream as JSON lines", file: Some("events.copy.jsonl"), open: jsonl::open },
+    SinkKind { word: "junit", about: "JUnit XML for CI systems", file: Some("junit.xml"), open: junit::open },
+    SinkKind { word: "testlog", about: "a directory with the `xenrt.log` of each testcase", file: Some(""), open: testlog::open },
+];

@@ -2,10 +2,11 @@
 
 use super::lines::Options;
 use super::{SINKS, Summary};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Whereabouts};
 use crate::event::log::LogReader;
 use crate::event::{Event, Sink};
 use crate::name::did_you_mean;
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -80,7 +81,71 @@ pub fn open(spec: &str, opening: &Opening) -> Result<Box<dyn Report>> {
         }
         (None, None) => PathBuf::new(),
     };
+    if let Some(parent) = path.parent().filter(|_| path.as_os_str() != "-") {
+        std::fs::create_dir_all(parent).at(format_args!("make the directory of `{}`", path.display()))?;
+    }
     (kind.open)(&path, opening)
+}
+
+/// Opens what a report writes to while the run goes on: its file, or the stream for `-`.
+pub(super) fn target(path: &Path, opening: &Opening) -> Result<Box<dyn Write + Send>> {
+    if path.as_os_str() == "-" {
+        return Ok((opening.stream)());
+    }
+    // A file that is there may be the log of a run, even the one that is being read.
+    let file = File::create_new(path).at(format_args!("write `{}`", path.display()));
+    Ok(Box::new(file.map_err(|e| e.help("name a file that does not exist yet"))?))
+}
+
+/// A report that is one text, made from the summary at the end.
+pub(super) struct Written {
+    word: &'static str,
+    path: PathBuf,
+    stream: fn() -> Box<dyn Write + Send>,
+    make: Make,
+}
+
+/// Makes the text; the path is where it will stand.
+type Make = fn(&Summary, &Path) -> Result<Vec<u8>>;
+
+impl Written {
+    pub(super) fn new(word: &'static str, path: &Path, opening: &Opening, make: Make) -> Written {
+        Written { word, path: path.to_path_buf(), stream: opening.stream, make }
+    }
+}
+
+impl Report for Written {
+    fn on_event(&mut self, _: &Event, _: &Summary) -> Result<()> {
+        Ok(())
+    }
+
+    fn finish(&mut self, summary: &Summary, _: &[PathBuf]) -> Result<()> {
+        let text = (self.make)(summary, &self.path)?;
+        if self.path.as_os_str() == "-" {
+            let mut out = (self.stream)();
+            return out.write_all(&text).and_then(|()| out.flush()).at("write it to the standard output");
+        }
+        replace(&self.path, &text).at(format_args!("write `{}`", self.path.display()))
+    }
+
+    fn name(&self) -> String {
+        format!("{} report {}", self.word, self.path.display())
+    }
+
+    fn file(&self) -> Option<&Path> {
+        (self.path.as_os_str() != "-").then_some(&self.path)
+    }
+}
+
+/// Writes a file so that a reader sees the old one or the whole new one.
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Readable as any other file of this user: a report is for others to read.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    let mut file = tempfile::Builder::new().prefix(".report-").permissions(mode).tempfile_in(dir)?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
 }
 
 /// The reader that folds the events and hands them to every report.

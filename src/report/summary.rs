@@ -66,7 +66,7 @@ impl Summary {
                 let Some(case) = self.case_mut(event) else { return };
                 let again = case.started.is_some() || case.outcome.is_some();
                 case.started.get_or_insert(at);
-                case.args.clone_from(args);
+                case.args = args.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
                 case.timeout = *timeout;
                 case.dir.clone_from(dir);
                 if again {

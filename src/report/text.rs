@@ -19,8 +19,9 @@ pub fn printable(text: &str) -> String {
 }
 
 fn is_unsafe(c: char) -> bool {
-    // Controls, and the marks that reorder or hide what follows (bidirectional overrides, byte order mark).
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    // Controls, the marks that reorder or hide what follows (bidirectional overrides, byte order mark), and what XML cannot hold.
+    let hides = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    c.is_control() || hides || matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
 fn visible(c: char) -> char {
@@ -100,6 +101,14 @@ fn head(text: &str, columns: usize) -> &str {
 /// The text followed by blanks up to so many columns.
 pub fn pad(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
+}
+
+/// A bar for a part from 0 to 1, with its percentage: "████████░░░░░░░░  50%".
+pub fn bar(part: f64, columns: usize, is_ascii: bool) -> String {
+    let part = if part.is_finite() { part.clamp(0.0, 1.0) } else { 0.0 };
+    let full = (part * columns as f64).round() as usize;
+    let (on, off) = if is_ascii { ("#", "-") } else { ("█", "░") };
+    format!("{}{} {:>3.0}%", on.repeat(full), off.repeat(columns - full), part * 100.0)
 }
 
 /// The last part of a path: what people call a file.

@@ -1,0 +1,257 @@
+//! The JUnit report, for CI systems.
+//!
+//! The form: a `<testsuite>` for each group, with a `<testcase>` for each testcase. A testcase with subcases is a `<testsuite>` of
+//! its own instead, named by its id, so that nothing is counted twice: each subcase is a `<testcase>` in it, and the testcase itself
+//! is one more only when it went wrong in a way that none of its subcases tells.
+//!
+//! Only the product's fault is a `<failure>`. Errored, blocked (`type="blocked"`) and unfinished (`type="unfinished"`) are an
+//! `<error>`, so that CI never shows green for what did not run; skipped is `<skipped>`. A run that is not passed although all its
+//! testcases are (its log was cut off, or it was stopped at its end) has one more suite, `run`, with an error.
+
+use super::card::{Card, failure_card};
+use super::entry::Entry;
+use super::lines::Options;
+use super::reports::{Opening, Report, Written};
+use super::text::{self, printable};
+use super::{Case, Subcase, Summary};
+use crate::error::{Error, Kind, Result};
+use crate::event::{Failure, Outcome, Verdict};
+use crate::time::Timestamp;
+use crate::unit::{seconds_to_duration, show_number};
+use quick_junit::{NonSuccessKind, Property, Report as Document, TestCase, TestCaseStatus, TestSuite};
+use std::path::Path;
+
+/// How much of a log stands in the report, in bytes.
+const LOG_SHOWN: usize = 64 * 1024;
+
+pub(super) fn open(path: &Path, opening: &Opening) -> Result<Box<dyn Report>> {
+    Ok(Box::new(Written::new("junit", path, opening, |summary, _| junit(summary))))
+}
+
+/// The report as XML.
+///
+/// # Errors
+/// `Internal`: the XML writer refused.
+pub fn junit(summary: &Summary) -> Result<Vec<u8>> {
+    let run = summary.run();
+    let mut document = Document::new(if run.id.is_empty() { "xenrt".to_string() } else { printable(&run.id) });
+    document.timestamp = run.started.and_then(written);
+    document.time = run.took.and_then(|t| seconds_to_duration(t).ok());
+    let mut groups: Vec<(String, TestSuite)> = Vec::new();
+    let mut index = std::collections::HashMap::new();
+    for case in summary.cases() {
+        if !case.notes().subcases.is_empty() {
+            groups.push((String::new(), suite_of_case(case, summary)));
+            continue;
+        }
+        let group = if case.id.group().is_empty() { "testcases" } else { case.id.group() };
+        let position = *index.entry(group.to_string()).or_insert(groups.len());
+        if position == groups.len() {
+            groups.push((group.to_string(), suite(group, summary)));
+        }
+        let test = test_of_case(case, summary);
+        groups[position].1.add_test_case(test);
+    }
+    for (_, mut suite) in groups {
+        suite.time = Some(suite.test_cases.iter().filter_map(|t| t.time).sum());
+        document.add_test_suite(suite);
+    }
+    if let Some(suite) = suite_of_run(summary) {
+        document.add_test_suite(suite);
+    }
+    let mut xml = Vec::new();
+    document.serialize(&mut xml).map_err(|e| Error::new(Kind::Internal, "the JUnit report cannot be written").because(e))?;
+    Ok(xml)
+}
+
+fn suite(name: &str, summary: &Summary) -> TestSuite {
+    let mut suite = TestSuite::new(printable(name));
+    let run = summary.run();
+    suite.timestamp = run.started.and_then(written);
+    let targets = run.targets.join(", ");
+    for (name, value) in [("run", &run.id), ("xrt", &run.version), ("machines", &targets)] {
+        if !value.is_empty() {
+            suite.add_property(property(name, value));
+        }
+    }
+    suite
+}
+
+/// A testcase with subcases.
+fn suite_of_case(case: &Case, summary: &Summary) -> TestSuite {
+    let mut suite = suite(case.id.as_str(), summary);
+    suite.timestamp = case.started.and_then(written).or(suite.timestamp);
+    suite.add_properties(properties(case, summary));
+    let class = class(&[case.id.group(), case.id.name()]);
+    let subcases = &case.notes().subcases;
+    for subcase in subcases {
+        suite.add_test_case(test_of_subcase(subcase, &class));
+    }
+    let is_told = subcases.iter().any(|s| s.outcome.is_bad()) && case.outcome.is_some();
+    if case.outcome.is_none_or(Outcome::is_bad) && !is_told {
+        suite.add_test_case(test_of_case(case, summary));
+    }
+    suite.set_system_out(output(case, summary));
+    suite
+}
+
+fn test_of_subcase(subcase: &Subcase, class: &str) -> TestCase {
+    let name = subcase.full_name();
+    let mut status = status(subcase.outcome, subcase.why(), subcase.failure.as_deref());
+    if let Some(failure) = &subcase.failure {
+        status.set_description(card(&name, subcase.outcome, failure));
+    }
+    let mut test = TestCase::new(printable(&name), status);
+    test.set_classname(printable(class));
+    test.set_time(seconds_to_duration(subcase.took).unwrap_or_default());
+    test
+}
+
+fn test_of_case(case: &Case, summary: &Summary) -> TestCase {
+    let mut status = match case.outcome {
+        Some(outcome) => status(outcome, case.why(), case.failure.as_deref()),
+        None => unfinished(case, summary),
+    };
+    if let (Some(failure), Some(outcome)) = (&case.failure, case.outcome) {
+        status.set_description(card(case.id.as_str(), outcome, failure));
+    }
+    let mut test = TestCase::new(printable(case.id.name()), status);
+    test.set_classname(printable(&class(&[case.id.group()])));
+    test.timestamp = case.started.and_then(written);
+    let took = match (case.outcome, case.started, summary.last_at()) {
+        (None, Some(started), Some(last)) => last.since(started),
+        _ => seconds_to_duration(case.took).unwrap_or_default(),
+    };
+    test.set_time(took);
+    let place = case.failure.as_ref().and_then(|f| f.frames.last()).map(|f| &f.place);
+    let file = place.map_or_else(|| case.file.display().to_string(), |p| p.file.clone());
+    if !file.is_empty() {
+        test.extra.insert("file".into(), printable(&file).into());
+    }
+    if let Some(place) = place {
+        test.extra.insert("line".into(), place.line.to_string().into());
+    }
+    test.add_properties(properties(case, summary));
+    let output = output(case, summary);
+    if !output.is_empty() {
+        test.set_system_out(output);
+    }
+    test
+}
+
+fn status(outcome: Outcome, why: Option<&str>, failure: Option<&Failure>) -> TestCaseStatus {
+    let (mut status, usual) = match outcome {
+        Outcome::Passed | Outcome::Partial => return TestCaseStatus::success(),
+        Outcome::Skipped => (TestCaseStatus::skipped(), "skipped"),
+        Outcome::Failed => (TestCaseStatus::non_success(NonSuccessKind::Failure), "failed"),
+        Outcome::Errored => (TestCaseStatus::non_success(NonSuccessKind::Error), "errored"),
+        Outcome::Blocked => (TestCaseStatus::non_success(NonSuccessKind::Error), "blocked"),
+    };
+    status.set_type(failure.map_or(usual, |f| f.kind.word()));
+    status.set_message(printable(why.unwrap_or(usual)));
+    status
+}
+
+/// A testcase without a result.
+fn unfinished(case: &Case, summary: &Summary) -> TestCaseStatus {
+    let end = if summary.verdict() == Verdict::Stopped { "the run was stopped" } else { "the run died" };
+    let message = match (case.started, case.phase) {
+        (None, _) => format!("never started: {end}"),
+        (Some(_), None) => format!("never finished: {end}"),
+        (Some(_), Some(phase)) => format!("never finished: {end} while it was in {}", phase.word()),
+    };
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_type("unfinished").set_message(message);
+    status
+}
+
+/// What is wrong with the run, when nothing else in the report says that something is.
+fn suite_of_run(summary: &Summary) -> Option<TestSuite> {
+    let verdict = summary.verdict();
+    let is_told = summary.cases().iter().any(|c| c.outcome.is_none_or(Outcome::is_bad));
+    if is_told || matches!(verdict, Verdict::Passed | Verdict::NothingRan) {
+        return None;
+    }
+    let message = match verdict {
+        Verdict::Stopped => "the run was stopped".to_string(),
+        Verdict::Incomplete => "the run did not come to its end, or its log is damaged".to_string(),
+        _ => format!("the run says `{}`", verdict.word()),
+    };
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_type(verdict.word()).set_message(message);
+    let oddities = summary.oddities();
+    if !oddities.is_empty() {
+        status.set_description(printable(&oddities.join("\n")));
+    }
+    let mut suite = suite("run", summary);
+    suite.add_test_case(TestCase::new("run", status));
+    Some(suite)
+}
+
+/// Arguments, values, machines, and the command that runs it again.
+fn properties(case: &Case, summary: &Summary) -> Vec<Property> {
+    let mut all = Vec::new();
+    if !case.title.is_empty() {
+        all.push(property("title", &case.title));
+    }
+    if case.outcome == Some(Outcome::Partial) {
+        all.push(property("outcome", "partial"));
+    }
+    for (name, value) in &case.args {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_string);
+        all.push(property(&format!("arg.{name}"), &value));
+    }
+    for metric in &case.notes().metrics {
+        let value = format!("{} {}", show_number(metric.value), metric.unit);
+        all.push(property(&format!("value.{}", metric.name), value.trim_end()));
+    }
+    if case.outcome.is_none_or(Outcome::is_bad) {
+        let again = super::lines::rerun(summary.run(), [case.testcase.as_str()]);
+        all.push(property("rerun", &text::shell_line(&again)));
+    }
+    all
+}
+
+/// Warnings, the end of the log, and the files that were saved.
+fn output(case: &Case, summary: &Summary) -> String {
+    let notes = case.notes();
+    let mut out = String::new();
+    if notes.cut > 0 {
+        out.push_str(&format!("({} earlier entries are in the log)\n", notes.cut));
+    }
+    for entry in &notes.tail {
+        Entry::write(entry, &mut out);
+    }
+    if out.len() > LOG_SHOWN {
+        let from = out.ceil_char_boundary(out.len() - LOG_SHOWN);
+        out.replace_range(..from, "…");
+    }
+    if case.started.is_some() {
+        let log = Path::new(&case.dir).join("xenrt.log");
+        let files = notes.files.iter().map(|f| f.path.as_path());
+        for path in std::iter::once(log.as_path()).chain(files) {
+            // The form by which Jenkins and GitLab find attached files.
+            out.push_str(&format!("[[ATTACHMENT|{}]]\n", printable(&summary.run().results.join(path).display().to_string())));
+        }
+    }
+    out
+}
+
+fn card(title: &str, outcome: Outcome, failure: &Failure) -> String {
+    failure_card(&Card { title, outcome, failure, hints: &[] }, &Options::default())
+}
+
+fn property(name: &str, value: &str) -> Property {
+    Property::new(printable(name), printable(value))
+}
+
+/// "xrt.disk.iometer": what CI systems take for a tree.
+fn class(parts: &[&str]) -> String {
+    let named: Vec<String> = parts.iter().filter(|p| !p.is_empty()).map(|p| p.replace('/', ".")).collect();
+    if named.is_empty() { "testcases".into() } else { named.join(".") }
+}
+
+/// The time as the document has it; the type is the writer's.
+fn written<T: std::str::FromStr>(at: Timestamp) -> Option<T> {
+    at.to_string().parse().ok()
+}

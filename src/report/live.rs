@@ -1,0 +1,172 @@
+//! The live reader for a terminal: lines scroll above, and below them stands a block that says what runs now.
+//!
+//! The block is one rule with the counts and a row for each running testcase. It is drawn at most ten times a second, is never
+//! wider or higher than the screen, and is taken away at the end and when this is dropped. The cursor is never hidden, so there is
+//! nothing to restore when the process is killed.
+
+use super::lines::{Lines, Options};
+use super::text::{ascii, bar, clean, cut_end, cut_middle, pad, width};
+use super::{Case, Report, RunningAction, Summary};
+use crate::error::Result;
+use crate::event::{Event, Phase};
+use crate::time::Timestamp;
+use crate::unit::show_duration;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
+use std::path::PathBuf;
+
+/// The highest that the block gets.
+const ROWS: usize = 12;
+/// The widest column of names and of machines.
+const NAMES: usize = 36;
+const MACHINES: usize = 14;
+
+/// Columns and rows of the screen, asked for each time it is drawn: people resize.
+pub type ScreenSize = Box<dyn Fn() -> (usize, usize) + Send>;
+
+/// Draws on a terminal.
+pub struct Live {
+    lines: Lines,
+    block: ProgressBar,
+    size: ScreenSize,
+    /// What is to scroll, collected until the next drawing.
+    text: String,
+}
+
+impl Live {
+    /// Draws on the terminal that the standard error is.
+    pub fn on_stderr(options: Options, size: ScreenSize) -> Live {
+        Live::on(ProgressDrawTarget::stderr_with_hz(10), options, size)
+    }
+
+    /// Draws on any terminal.
+    pub fn on(target: ProgressDrawTarget, options: Options, size: ScreenSize) -> Live {
+        let options = Options { width: Some(size().0), ..options };
+        let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let block = ProgressBar::with_draw_target(None, target).with_style(style).with_finish(ProgressFinish::AndClear);
+        Live { lines: Lines::new(options), block, size, text: String::new() }
+    }
+
+    /// Draws what there is to show at this time: what scrolls, and the block.
+    pub fn draw(&mut self, now: Timestamp, summary: &Summary) {
+        let (columns, rows) = (self.size)();
+        self.lines.options.width = Some(columns);
+        if summary.run().started.is_some() && !summary.is_over() {
+            self.block.set_message(self.block_text(now, summary, columns, rows));
+        }
+        self.scroll();
+        self.block.tick();
+    }
+
+    fn scroll(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        if let Some(text) = text.strip_suffix('\n') {
+            self.block.println(text);
+        }
+    }
+
+    fn block_text(&self, now: Timestamp, summary: &Summary, columns: usize, rows: usize) -> String {
+        let room = ROWS.min(rows.saturating_sub(2)).max(2) - 1;
+        let running = summary.running();
+        let shown = if running.len() > room { room - 1 } else { running.len() };
+        let names = running.iter().map(|c| width(c.id.as_str())).max().unwrap_or(0).min(NAMES).min(columns / 3);
+        let mut lines = vec![self.rule(now, summary, columns)];
+        lines.extend(running.iter().take(shown).map(|case| self.row(case, now, names, columns)));
+        if running.len() > shown {
+            lines.push(cut_end(&format!(" … and {} more", running.len() - shown), columns).into_owned());
+        }
+        let text = lines.join("\n");
+        if self.lines.options.ascii { ascii(&text) } else { text }
+    }
+
+    /// "── 7/19 ── 1 failed  3 passed ── 9m12 elapsed ──────".
+    fn rule(&self, now: Timestamp, summary: &Summary, columns: usize) -> String {
+        let elapsed = summary.run().started.map(|s| show_duration(now.since(s))).unwrap_or_default();
+        let (plain, painted) = self.lines.tally(summary, false);
+        let front = format!("── {}/{} ── ", summary.finished(), summary.cases().len());
+        let back = format!(" ── {elapsed} elapsed ──");
+        let used = width(&front) + width(&plain) + width(&back);
+        if used > columns {
+            return cut_end(&format!("{front}{plain}{back}"), columns).into_owned();
+        }
+        format!("{front}{painted}{back}{}", "─".repeat(columns - used))
+    }
+
+    /// " ▸ sr/TCCoalesce   2m11  h1  wait until the leaf is coalesced  64s".
+    fn row(&self, case: &Case, now: Timestamp, names: usize, columns: usize) -> String {
+        let mark = if case.phase == Some(Phase::Run) || case.phase.is_none() { '▸' } else { '·' };
+        let mark = if self.lines.options.ascii { '>' } else { mark };
+        let age = case.started.map(|s| show_duration(now.since(s))).unwrap_or_default();
+        let name = clean(case.id.as_str());
+        let mut line = format!(" {mark} {}  {age:>6}", pad(&cut_middle(&name, names), names));
+        let notes = case.notes();
+        match notes.actions.last() {
+            Some(action) => self.action(action, now, columns, &mut line),
+            None => {
+                let said = notes.progress.as_ref().map(|p| &*p.text);
+                let step = || notes.said_as(crate::event::Level::Step).last().map(|s| &*s.text);
+                let phase = || case.phase.filter(|p| *p != Phase::Run).map(Phase::word);
+                let text = phase().or(said).or_else(step).unwrap_or_default();
+                line.push_str("  ");
+                line.push_str(&clean(text));
+                if let Some(part) = notes.progress.as_ref().and_then(|p| p.part) {
+                    self.bar(part, &mut line);
+                }
+            }
+        }
+        cut_end(line.trim_end(), columns).into_owned()
+    }
+
+    /// Where, what, for how long, and how far.
+    fn action(&self, action: &RunningAction, now: Timestamp, columns: usize, line: &mut String) {
+        if let Some(machine) = &action.machine {
+            line.push_str("  ");
+            line.push_str(&cut_middle(&clean(machine), MACHINES));
+        }
+        let mut end = format!("  {}", show_duration(now.since(action.since)));
+        if let Some(part) = action.progress.as_ref().and_then(|p| p.part) {
+            self.bar(part, &mut end);
+        }
+        let room = columns.saturating_sub(width(line) + width(&end) + 2);
+        let what = clean(&action.what);
+        let text = match action.progress.as_ref().map(|p| clean(&p.text)) {
+            None => what.into_owned(),
+            // Where there is no room for both, how far it is says more than what it is.
+            Some(said) if width(&what) + 2 + width(&said) > room => said.into_owned(),
+            Some(said) => format!("{what}: {said}"),
+        };
+        line.push_str("  ");
+        line.push_str(&cut_end(&text, room));
+        line.push_str(&end);
+    }
+
+    fn bar(&self, part: f64, line: &mut String) {
+        line.push_str("  ");
+        line.push_str(&bar(part, 12, self.lines.options.ascii));
+    }
+}
+
+impl Report for Live {
+    fn on_event(&mut self, event: &Event, summary: &Summary) -> Result<()> {
+        self.lines.event(event, summary, &mut self.text);
+        Ok(())
+    }
+
+    fn on_tick(&mut self, summary: &Summary) -> Result<()> {
+        self.draw(Timestamp::now(), summary);
+        Ok(())
+    }
+
+    fn finish(&mut self, summary: &Summary, files: &[PathBuf]) -> Result<()> {
+        self.lines.options.width = Some((self.size)().0);
+        self.scroll();
+        self.lines.end(summary, files, &mut self.text);
+        self.block.set_message("");
+        self.scroll();
+        self.block.finish_and_clear();
+        Ok(())
+    }
+
+    fn name(&self) -> String {
+        "live console".into()
+    }
+}
