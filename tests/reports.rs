@@ -651,7 +651,7 @@ fn a_testcase_that_failed_although_its_subcases_passed_is_not_green() {
 }
 
 fn opening(results: &Path) -> Opening {
-    Opening { results: results.into(), options: Options::default(), stream: || Box::new(std::io::sink()) }
+    Opening { results: results.into(), options: Options::default(), stream: || Box::new(std::io::sink()), screen: || None }
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl Io {
 
     /// How things are shown on the standard output.
     pub fn look(&self, verbosity: report::Verbosity) -> report::Options {
-        let width = self.is_terminal().then(terminal_width).flatten();
+        let width = self.is_terminal().then(screen).flatten().map(|(columns, _)| columns);
         report::Options { verbosity, colour: self.has_colour(self.is_terminal()), width, ascii: self.is_ascii() }
     }
 
@@ -111,10 +111,10 @@ impl Io {
     }
 }
 
-/// Columns of the terminal on the standard output.
-fn terminal_width() -> Option<usize> {
+/// Columns and rows of the terminal that the standard output is.
+pub fn screen() -> Option<(usize, usize)> {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
-    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+    Some((usize::from(size.ws_col), usize::from(size.ws_row))).filter(|(columns, _)| *columns > 0)
 }
 
 /// Shows an error once, at the edge, and says how the process ends.

@@ -6,13 +6,13 @@
 
 use super::lines::{Lines, Options};
 use super::text::{ascii, bar, clean, cut_end, cut_middle, pad, width};
-use super::{Case, Report, RunningAction, Summary};
+use super::{Case, Opening, Report, RunningAction, Summary};
 use crate::error::Result;
 use crate::event::{Event, Phase};
 use crate::time::Timestamp;
 use crate::unit::show_duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The highest that the block gets.
 const ROWS: usize = 12;
@@ -32,13 +32,17 @@ pub struct Live {
     text: String,
 }
 
-impl Live {
-    /// Draws on the terminal that the standard error is.
-    pub fn on_stderr(options: Options, size: ScreenSize) -> Live {
-        Live::on(ProgressDrawTarget::stderr_with_hz(10), options, size)
+/// The live reader where the standard output is a terminal, the plain one elsewhere.
+pub(super) fn open(path: &Path, opening: &Opening) -> Result<Box<dyn Report>> {
+    let screen = opening.screen;
+    if screen().is_none() {
+        return super::console::open(path, opening);
     }
+    let size = Box::new(move || screen().unwrap_or((80, 24)));
+    Ok(Box::new(Live::on(ProgressDrawTarget::stdout_with_hz(10), opening.options, size)))
+}
 
-    /// Draws on any terminal.
+impl Live {
     pub fn on(target: ProgressDrawTarget, options: Options, size: ScreenSize) -> Live {
         let options = Options { width: Some(size().0), ..options };
         let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());

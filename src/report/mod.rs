@@ -35,5 +35,6 @@ pub const SINKS: &[SinkKind] = &[
     SinkKind { word: "console", about: "one line an event, for people and CI logs", file: None, open: console::open },
     SinkKind { word: "jsonl", about: "the event stream as JSON lines", file: Some("events.copy.jsonl"), open: jsonl::open },
     SinkKind { word: "junit", about: "JUnit XML for CI systems", file: Some("junit.xml"), open: junit::open },
+    SinkKind { word: "live", about: "as console, with what runs now below it; for terminals", file: None, open: live::open },
     SinkKind { word: "testlog", about: "a directory with the `xenrt.log` of each testcase", file: Some(""), open: testlog::open },
 ];

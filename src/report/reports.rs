@@ -57,6 +57,8 @@ pub struct Opening {
     pub options: Options,
     /// Gives the stream for a report that has no file.
     pub stream: fn() -> Box<dyn Write + Send>,
+    /// Columns and rows of the terminal that the stream is, now; nothing when it is none.
+    pub screen: fn() -> Option<(usize, usize)>,
 }
 
 /// Opens the report that a word such as `junit:out.xml`, `html` or `console` asks for.

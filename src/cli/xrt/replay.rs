@@ -45,15 +45,13 @@ pub fn run(io: &Io, args: &ReplayArgs) -> Result<Exit> {
     let log = LogReader::open(&path)?;
     let verbosity = Verbosity::from_flags(args.quiet, args.verbose);
     let results = path.parent().unwrap_or(Path::new(".")).to_path_buf();
-    let opening = Opening { results, options: io.look(verbosity), stream: || Box::new(std::io::stdout()) };
+    let options = io.look(verbosity);
+    let opening = Opening { results, options, stream: || Box::new(std::io::stdout()), screen: crate::cli::screen };
     let mut reports: Vec<Box<dyn Report>> = vec![report::open("console", &opening)?];
     for spec in &args.report {
         reports.push(report::open(spec, &opening).map_err(|e| e.blame(Blame::User))?);
     }
     let (summary, errors) = report::replay(log, reports)?;
-    for oddity in summary.oddities() {
-        io.say(&format!("warning: the event log is odd: {oddity}"));
-    }
     if let Some(first) = errors.into_iter().next() {
         return Err(first.blame(Blame::User));
     }
