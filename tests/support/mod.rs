@@ -5,3 +5,4 @@ pub mod process;
 pub mod skip;
 pub mod story;
 pub mod vm;
+pub mod xrt;
