@@ -16,6 +16,7 @@ mod engine;
 mod failure;
 mod guard;
 mod import;
+mod manual;
 mod meta;
 mod show;
 
@@ -26,6 +27,7 @@ pub use deferred::Deferred;
 pub use diagnostic::{Diagnostic, Severity};
 pub use engine::{Hook, STACK, Script, Scripts};
 pub use failure::{Ended, judge};
+pub use manual::{Entry, Manual, Param, Sort};
 pub use meta::{KEYS as META_KEYS, Meta, Target};
 /// The engine of a testcase, for those who only hand it on.
 pub type ScriptEngine = rhai::Engine;
