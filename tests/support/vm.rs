@@ -293,7 +293,7 @@ impl Image {
             command.arg("-incoming").arg(format!("exec:cat {}", quoted(state)));
         }
         command.stdin(Stdio::piped()).stdout(file("console")?).stderr(file("qemu.log")?);
-        let mut qemu = process::spawn(command).map_err(|e| format!("{QEMU}: {e}"))?;
+        let mut qemu = process::spawn(command).map_err(|e| format!("setpriv {QEMU}: {e}"))?;
         let keyboard = Mutex::new(qemu.stdin.take().expect("stdin is piped"));
         match greet(&mut qemu, dir.path()) {
             Ok(qmp) => {
