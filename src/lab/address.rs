@@ -163,28 +163,22 @@ mod tests {
 
     #[test]
     fn addresses_are_read_as_people_write_them() {
-        let cases: &[(&str, Option<&str>, Option<&str>, &str, u16)] = &[
-            ("10.0.0.5", None, None, "10.0.0.5", 22),
-            ("winguest", None, None, "winguest", 22),
-            (" my_host.lab ", None, None, "my_host.lab", 22),
-            ("root@h", Some("root"), None, "h", 22),
-            ("root:secret@127.0.0.1:2222", Some("root"), Some("secret"), "127.0.0.1", 2222),
-            ("user:p@ss:w0rd@[fe80::1]:22", Some("user"), Some("p@ss:w0rd"), "fe80::1", 22),
-            ("root:@h", Some("root"), Some(""), "h", 22),
-            ("[::1]", None, None, "::1", 22),
-            ("[fe80::1%eth0]:2022", None, None, "fe80::1%eth0", 2022),
-            ("fe80::1", None, None, "fe80::1", 22),
-            ("ssh://u@h:23/", Some("u"), None, "h", 23),
-        ];
-        for (text, user, password, host, port) in cases {
-            let expected = Address::Remote {
-                user: user.map(str::to_string),
-                password: password.map(Secret::new),
-                host: (*host).to_string(),
-                port: *port,
-            };
+        let check = |text: &str, user: Option<&str>, password: Option<&str>, host: &str, port: u16| {
+            let (user, password) = (user.map(str::to_string), password.map(Secret::new));
+            let expected = Address::Remote { user, password, host: host.to_string(), port };
             assert_eq!(text.parse::<Address>().unwrap(), expected, "{text}");
-        }
+        };
+        check("10.0.0.5", None, None, "10.0.0.5", 22);
+        check("winguest", None, None, "winguest", 22);
+        check(" my_host.lab ", None, None, "my_host.lab", 22);
+        check("root@h", Some("root"), None, "h", 22);
+        check("root:secret@127.0.0.1:2222", Some("root"), Some("secret"), "127.0.0.1", 2222);
+        check("user:p@ss:w0rd@[fe80::1]:22", Some("user"), Some("p@ss:w0rd"), "fe80::1", 22);
+        check("root:@h", Some("root"), Some(""), "h", 22);
+        check("[::1]", None, None, "::1", 22);
+        check("[fe80::1%eth0]:2022", None, None, "fe80::1%eth0", 2022);
+        check("fe80::1", None, None, "fe80::1", 22);
+        check("ssh://u@h:23/", Some("u"), None, "h", 23);
         assert_eq!("local".parse::<Address>().unwrap(), Address::Local);
     }
 

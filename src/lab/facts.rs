@@ -144,14 +144,15 @@ impl Guest {
     /// # Errors
     /// As [`Guest::facts`]; `Refused` where there is no such path.
     pub fn disk_space(&self, path: &str) -> Result<Space> {
-        let script = format!("LC_ALL=C df -P -k {}", quote_path(path)?);
+        // By the file system itself: `df` wants it to be in the table of mounts, where a root in memory is not.
+        let script = format!("stat -f -c '%S %b %f %a' {}", quote_path(path)?);
         self.told(&format!("space of {path}"), |action| {
             let output = self.run(&Command::new(&script, self.patience(Patience::QUESTION).limit))?;
             if !output.is_success() {
                 return Err(self.refused(&script, &output));
             }
             let text = output.stdout.text();
-            let space = parse_df(&text).ok_or_else(|| self.odd("df", &text))?;
+            let space = parse_space(&text).ok_or_else(|| self.odd("stat -f", &text))?;
             action.says(format!("{} free", crate::unit::show_size(space.free)));
             Ok(space)
         })
@@ -226,13 +227,11 @@ fn skew(text: &str, asked: Timestamp, way: Duration) -> Option<Skew> {
     Some(Skew { seconds: seconds + part - (asked.unix() + half), uncertainty: half + coarse })
 }
 
-fn parse_df(text: &str) -> Option<Space> {
-    let line = text.lines().nth(1)?;
-    // The name of a file system may have spaces in it: count from the percentage.
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let percent = words.iter().position(|w| w.ends_with('%')).filter(|at| *at >= 3)?;
-    let kib = |at: usize| words[at].parse::<u64>().ok().map(|n| n * 1024);
-    Some(Space { size: kib(percent - 3)?, used: kib(percent - 2)?, free: kib(percent - 1)? })
+/// From the size of a block, and how many there are, are free, and are free for everybody.
+fn parse_space(text: &str) -> Option<Space> {
+    let numbers: Vec<u64> = text.split_whitespace().map(|n| n.parse().ok()).collect::<Option<_>>()?;
+    let [block, all, free, free_for_all] = numbers[..] else { return None };
+    Some(Space { size: all * block, used: all.saturating_sub(free) * block, free: free_for_all * block })
 }
 
 #[cfg(test)]
@@ -271,12 +270,10 @@ mod tests {
     }
 
     #[test]
-    fn space_is_read_whatever_the_file_system_is_called() {
-        let head = "Filesystem 1024-blocks Used Available Capacity Mounted on\n";
-        for line in ["/dev/vda1 100 60 40 60% /", "a share with spaces 100 60 40 60% /mnt/x y"] {
-            assert_eq!(parse_df(&format!("{head}{line}\n")).unwrap(), Space { size: 102_400, used: 61_440, free: 40_960 });
+    fn space_is_read() {
+        assert_eq!(parse_space("4096 100 40 30\n"), Some(Space { size: 409_600, used: 245_760, free: 122_880 }));
+        for odd in ["", "4096 100 40", "4096 100 40 x", "4096 100 40 30 20"] {
+            assert_eq!(parse_space(odd), None, "{odd}");
         }
-        assert_eq!(parse_df(head), None);
-        assert_eq!(parse_df(&format!("{head}60% /")), None);
     }
 }

@@ -79,6 +79,11 @@ impl Guest {
     /// The files cannot be written here; `Cancelled`.
     pub fn collect_logs(&self) -> Result<()> {
         self.told("collect logs", |action| {
+            if let Some(why) = self.silence()? {
+                self.context().log(Level::Warning, format!("no logs of {}: {why}", self.name()));
+                action.says("it does not answer");
+                return Ok(());
+            }
             let boundary = boundary();
             let script = self.gather(&boundary)?;
             let directory = plain(self.name());

@@ -16,8 +16,12 @@ const LOOK: Duration = Duration::from_secs(20);
 /// How long a login may be refused by a machine that comes up: until its login service lets people in.
 const LOGIN_GRACE: Duration = Duration::from_secs(60);
 
-/// How often in a row a machine must not answer to count as down.
-const SILENT_LOOKS: u32 = 3;
+/// How long one look at a machine that should go silent may take.
+const SILENT_LOOK: Duration = Duration::from_secs(10);
+
+/// How much silence counts as down: a refused connection is quick and may be a moment's, so it counts half of a look that got no
+/// answer in all its time.
+const SILENT: u32 = 4;
 
 /// Finds `$sudo` for who is not root, and the commands that a plain user's path leaves out.
 const AS_ROOT: &str = "PATH=\"$PATH:/usr/sbin:/sbin\"; sudo=; [ \"$(id -u)\" = 0 ] || sudo='sudo -n'";
@@ -133,6 +137,14 @@ impl Guest {
         })
     }
 
+    /// Why it cannot be asked anything right now, if that is so: seen within one look.
+    pub(super) fn silence(&self) -> Result<Option<String>> {
+        Ok(match self.look(LOOK, &self.context().cancel())? {
+            Sight::Up { .. } => None,
+            Sight::Silent(error) | Sight::Locked(error) => Some(error.what),
+        })
+    }
+
     fn not_here(&self, what: &str) -> Result<()> {
         if !self.place().is_here() {
             return Ok(());
@@ -194,7 +206,7 @@ impl Guest {
             Err(error) if matches!(error.kind, Kind::Unreachable | Kind::Timeout) => {
                 // A connection that is dead and does not know it would cost each look its whole limit. Others may use it, so a
                 // short silence is no reason yet.
-                if error.kind == Kind::Timeout && limit >= LOOK {
+                if error.kind == Kind::Timeout && limit >= SILENT_LOOK {
                     self.place().transport().hang_up();
                 }
                 Ok(Sight::Silent(error))
@@ -233,7 +245,7 @@ impl Guest {
     fn wait_silent(&self, action: &Action<'_>, patience: &Patience, before: Option<&str>) -> Result<()> {
         let what = format!("`{}` to stop answering", self.name());
         let mut silent = 0;
-        until(self.context(), action, &what, patience, |own| match self.look(LOOK, own)? {
+        until(self.context(), action, &what, patience, |own| match self.look(SILENT_LOOK, own)? {
             Sight::Up { boot_id } if before.is_some_and(|b| b != boot_id) => {
                 let what = format!("`{}` came back with a new boot id instead of staying down", self.name());
                 Err(Error::new(Kind::Refused, what))
@@ -243,8 +255,8 @@ impl Guest {
                 Ok(Look::NotYet("it still answers".into()))
             }
             Sight::Silent(error) => {
-                silent += 1;
-                Ok(if silent >= SILENT_LOOKS { Look::Done(()) } else { Look::NotYet(error.what) })
+                silent += if error.kind == Kind::Timeout { 2 } else { 1 };
+                Ok(if silent >= SILENT { Look::Done(()) } else { Look::NotYet(error.what) })
             }
         })
     }
