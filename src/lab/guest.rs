@@ -222,6 +222,13 @@ impl Guest {
     }
 }
 
+/// As failure cards and scripts show it.
+impl std::fmt::Display for Guest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "guest({:?})", self.name())
+    }
+}
+
 impl Ended {
     fn new(output: Output, keep_newline: bool) -> Ended {
         let mut stdout = output.stdout.text();

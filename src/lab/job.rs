@@ -93,6 +93,11 @@ impl Guest {
 }
 
 impl Job {
+    /// The guest that it runs on.
+    pub fn guest(&self) -> &Guest {
+        &self.0.guest
+    }
+
     pub fn command(&self) -> &str {
         &self.0.command
     }
@@ -253,6 +258,13 @@ impl Job {
     fn rebooted(&self) -> Error {
         let name = self.0.guest.name();
         Error::new(Kind::Refused, format!("{name} was rebooted under the job `{}`", clip(&self.0.command, 200)))
+    }
+}
+
+/// As failure cards and scripts show it.
+impl std::fmt::Display for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "job({:?} on {})", clip(&self.0.command, 60), self.0.guest.name())
     }
 }
 

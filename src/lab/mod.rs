@@ -31,7 +31,7 @@ pub use facts::{Facts, Skew, Space};
 pub use files::USUAL_MODE;
 pub use guest::{Ended, Guest};
 pub use job::Job;
-pub use option::{ExecOptions, JobOptions, OnError, PowerOptions, WaitOptions};
+pub use option::{ExecOptions, JobOptions, OnError, PowerOptions, WaitOptions, WriteOptions};
 pub use place::Place;
 pub use processes::Process;
 pub use roster::Lab;

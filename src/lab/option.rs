@@ -73,6 +73,20 @@ pub struct JobOptions {
     pub user: Option<String>,
 }
 
+/// How to write a file.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WriteOptions {
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+impl Default for WriteOptions {
+    fn default() -> WriteOptions {
+        WriteOptions { mode: super::files::USUAL_MODE }
+    }
+}
+
 /// How long to wait.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]

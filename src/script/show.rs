@@ -1,6 +1,7 @@
 //! Values of scripts as text for people: short, on one line, safe whatever they hold.
 
 use crate::context::clip;
+use crate::lab::{Guest, Job};
 use rhai::{Array, Dynamic, Map};
 
 /// Characters of a value in a list of local variables.
@@ -50,6 +51,12 @@ fn whole(of: &Dynamic, depth: usize) -> String {
     }
     if of.is_fnptr() {
         return "closure".into();
+    }
+    if let Some(guest) = of.read_lock::<Guest>() {
+        return guest.to_string();
+    }
+    if let Some(job) = of.read_lock::<Job>() {
+        return job.to_string();
     }
     of.to_string()
 }

@@ -6,13 +6,20 @@
 //! free functions, because a closure may not mention the object whose method it is passed to. Options come last, as a map; an unknown
 //! option is an error. Nothing here blocks but through the context of the testcase.
 //!
-//! To add an object: a file with an `#[export_module]` and a line in [`TABLE`].
+//! To add an object: a file with an `#[export_module]`, a line in [`TABLE`], and its type's name in [`module`]. Every function that
+//! takes `&mut` of it is `pure`, or it could not be called on a constant.
 
 mod data;
+mod files;
 mod flow;
+mod guest;
+mod job;
+mod option;
+mod power;
 mod result;
 mod testcase;
 
+use crate::lab::{Guest, Job};
 use rhai::{Module, Shared};
 use std::sync::OnceLock;
 
@@ -22,7 +29,11 @@ pub type Chapter = (&'static str, &'static str, fn() -> Module);
 /// Everything that scripts can name, sorted by chapter.
 pub const TABLE: &[Chapter] = &[
     ("data", "numbers, sizes, texts, tables and files on the controller", data::module),
+    ("files", "files and directories of a guest", files::module),
     ("flow", "steps, loops, waits, clean-ups and work side by side", flow::module),
+    ("guest", "a machine: what it is, commands in it, its processes, tools and logs", guest::module),
+    ("job", "a command in the background of a guest", job::module),
+    ("power", "whether a guest answers, and taking it down and up again", power::module),
     ("result", "measured values, judgements and subcases", result::module),
     ("testcase", "the log, arguments, variables and machines of the testcase", testcase::module),
 ];
@@ -35,6 +46,8 @@ pub fn module() -> Shared<Module> {
         for (_, _, chapter) in TABLE {
             all.combine(chapter());
         }
+        // What joins modules leaves the names of types behind.
+        all.set_custom_type::<Guest>("Guest").set_custom_type::<Job>("Job");
         all.build_index();
         all.into()
     })
