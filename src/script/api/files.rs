@@ -1,5 +1,7 @@
 //! Files and directories of a guest.
 
+#![expect(clippy::unwrap_used, reason = "in what the macro writes: the object of a method is always there")]
+
 use super::guest::{signed, told};
 use super::option;
 use crate::lab::{Guest, WriteOptions};

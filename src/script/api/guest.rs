@@ -1,5 +1,7 @@
 //! A guest: what it is, commands in it, its processes, tools and logs.
 
+#![expect(clippy::unwrap_used, reason = "in what the macro writes: the object of a method is always there")]
+
 use super::option;
 use crate::error::Result;
 use crate::lab::{Ended, ExecOptions, Guest, JobOptions};

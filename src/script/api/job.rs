@@ -1,5 +1,7 @@
 //! A command in the background of a guest.
 
+#![expect(clippy::unwrap_used, reason = "in what the macro writes: the object of a method is always there")]
+
 use super::guest::told;
 use super::option;
 use crate::lab::{Job, WaitOptions};

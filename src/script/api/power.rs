@@ -1,5 +1,7 @@
 //! Whether a guest answers, and taking it down and up again from inside.
 
+#![expect(clippy::unwrap_used, reason = "in what the macro writes: the object of a method is always there")]
+
 use super::guest::told;
 use super::option;
 use crate::lab::{Guest, PowerOptions, WaitOptions};
