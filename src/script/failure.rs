@@ -212,10 +212,10 @@ fn kind_of(error: &EvalAltResult) -> Kind {
 /// What an engine error says, without its position, in our words where Rhai's are about its insides.
 pub fn message(error: &EvalAltResult) -> String {
     match error {
-        EvalAltResult::ErrorDataRace(name, _) => {
-            format!(
-                "`{name}` is used by a closure while its own method runs; give the closure what it needs as an argument, or call a free function"
-            )
+        EvalAltResult::ErrorDataRace(..) => {
+            "a captured variable is used while a method of it still runs, in this closure's caller or in another \
+             branch; copy what the closure needs into a variable of its own first: `let vm = vms[0];`"
+                .into()
         }
         EvalAltResult::ErrorFunctionNotFound(signature, _) => format!("no function `{signature}`"),
         EvalAltResult::ErrorPropertyNotFound(name, _) => format!("no property `{name}`"),
@@ -265,7 +265,7 @@ fn recursion_cut(captures: Vec<Capture>) -> Vec<Capture> {
 
 /// Closures have a made-up name in Rhai.
 fn function_name(name: &str) -> String {
-    if name.starts_with("anon$") { "closure".into() } else { name.to_string() }
+    if name.starts_with(guard::CLOSURE) { "closure".into() } else { name.to_string() }
 }
 
 fn chain_positions(error: &EvalAltResult) -> Vec<Capture> {

@@ -4,19 +4,29 @@
 //! the statement, and on an error writes down where it stands and what the variables hold ([`Capture`]). That is what failure cards
 //! show. Function bodies cannot be replaced directly (their type is not exported), so each function gets a one-statement body that
 //! evaluates the guarded block it carries.
+//!
+//! Here also two traps of the language are taken away. A loop variable that a closure captures is one variable for all rounds in
+//! stock Rhai, so that all closures saw the last value: each round gets its own ([`FRESH`]). And a captured variable is locked
+//! while a method of it runs, so that two branches could not use one guest: a closure gets its own copy of a handle
+//! ([`own_handles`]), which is the same guest.
 
-use super::show;
+use super::{api, show};
 use crate::event::Local;
 use rhai::{
     AST, ASTFlags, ASTNode, CustomExpr, Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, FlowControl,
     ImmutableString, Module, Position, Shared, Stmt, StmtBlock,
 };
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 const GUARD: &str = "__guard";
 const TRY: &str = "__try";
 const BODY: &str = "__body";
+const FRESH: &str = "__fresh";
+
+/// How the names of closures begin, which Rhai makes up.
+pub const CLOSURE: &str = "anon$";
 
 /// How many locals of one frame are written down.
 const LOCALS_KEPT: usize = 24;
@@ -57,6 +67,8 @@ struct Body {
     block: Arc<Expr>,
     function: ImmutableString,
     source: ImmutableString,
+    /// Parameters of a closure that may be its own copies: nothing in this source assigns to these names.
+    own: Vec<ImmutableString>,
 }
 
 /// Takes what was written down about the last error on this thread. Whoever catches an error calls this, or the next card lies.
@@ -74,6 +86,7 @@ pub fn install(engine: &mut Engine) -> &mut Engine {
     let block_then_end = |symbols: &[ImmutableString], _: &str, _: &mut Dynamic| Ok((symbols.len() == 1).then(|| "$block$".into()));
     engine.register_custom_syntax_with_state_raw(GUARD, block_then_end, true, guard);
     engine.register_custom_syntax_with_state_raw(TRY, block_then_end, true, attempt);
+    engine.register_custom_syntax_with_state_raw(FRESH, block_then_end, true, round);
     engine.register_custom_syntax_with_state_raw(
         BODY,
         |symbols, _, state| {
@@ -111,10 +124,32 @@ fn attempt(context: &mut EvalContext, inputs: &[Expression], _: &Dynamic) -> Rha
     result
 }
 
+/// The body of a `for`, once: afterwards the loop's variables are no longer those that a closure of this round captured.
+fn round(context: &mut EvalContext, inputs: &[Expression], state: &Dynamic) -> RhaiResult {
+    #[expect(deprecated, reason = "volatile, not deprecated; the version of rhai is pinned")]
+    let result = context.eval_expression_tree_raw(&inputs[0], true);
+    for name in state.read_lock::<Vec<ImmutableString>>().iter().flat_map(|names| names.iter()) {
+        if let Some(variable) = context.scope_mut().get_mut(name).filter(|v| v.is_shared()) {
+            *variable = variable.flatten_clone();
+        }
+    }
+    result
+}
+
+/// Gives a closure its own copies of the handles that it captured.
+fn own_handles(context: &mut EvalContext, names: &[ImmutableString]) {
+    for name in names {
+        if let Some(variable) = context.scope_mut().get_mut(name).filter(|v| v.is_shared() && api::is_handle(v)) {
+            *variable = variable.flatten_clone();
+        }
+    }
+}
+
 fn body(context: &mut EvalContext, _: &[Expression], state: &Dynamic) -> RhaiResult {
     let Some(body) = state.read_lock::<Body>().map(|b| b.clone()) else {
         return Err("a function lost its body".into());
     };
+    own_handles(context, &body.own);
     #[expect(deprecated, reason = "volatile, not deprecated; the version of rhai is pinned")]
     let result = context.eval_expression_tree_raw(&(&*body.block).into(), false);
     if result.as_ref().is_err_and(|e| !e.is_pseudo_error()) {
@@ -150,7 +185,7 @@ fn capture(context: &EvalContext, statement: Position, error: &EvalAltResult) {
 }
 
 fn locals(context: &EvalContext) -> Vec<Local> {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     let all: Vec<(&str, bool, Dynamic)> = context.scope().iter().collect();
     let mut found: Vec<Local> = all
         .into_iter()
@@ -168,9 +203,14 @@ pub fn guarded(engine: &Engine, ast: &AST) -> Result<AST, Box<EvalAltResult>> {
     let source = ImmutableString::from(ast.source().unwrap_or_default());
     let mut functions = Module::new();
     functions.set_id(source.clone());
+    let assigned = assigned_names(ast);
     for function in ast.iter_fn_def() {
         let block = statements_of(function);
-        NEXT_BODY.set(Some(Body { block: Arc::new(block), function: function.name.clone(), source: source.clone() }));
+        let own = match function.name.starts_with(CLOSURE) {
+            true => function.params.iter().filter(|p| !assigned.contains(p.as_str())).cloned().collect(),
+            false => Vec::new(),
+        };
+        NEXT_BODY.set(Some(Body { block: Arc::new(block), function: function.name.clone(), source: source.clone(), own }));
         let stub = engine.compile(format!("fn stub() {{ {BODY} 0 }}"))?;
         let mut guarded = (**function).clone();
         if let Some(stub) = stub.iter_fn_def().next() {
@@ -181,6 +221,20 @@ pub fn guarded(engine: &Engine, ast: &AST) -> Result<AST, Box<EvalAltResult>> {
     let mut out = AST::new(ast.statements().iter().map(statement), functions);
     out.set_source(source);
     Ok(out)
+}
+
+/// The variables that something in the source assigns to after their `let`.
+fn assigned_names(ast: &AST) -> HashSet<String> {
+    let mut names = HashSet::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        if let Some(ASTNode::Stmt(Stmt::Assignment(assignment))) = path.last()
+            && let Expr::Variable(variable, ..) = &assignment.1.lhs
+        {
+            names.insert(variable.1.to_string());
+        }
+        true
+    });
+    names
 }
 
 fn statements_of(function: &Shared<rhai::ScriptFuncDef>) -> Expr {
@@ -196,11 +250,11 @@ fn statements_of(function: &Shared<rhai::ScriptFuncDef>) -> Expr {
     Expr::Stmt(Box::new(StmtBlock::new(statements, Position::NONE, Position::NONE)))
 }
 
-fn custom(keyword: &str, block: StmtBlock, position: Position) -> Stmt {
+fn custom(keyword: &str, block: StmtBlock, state: Dynamic, position: Position) -> Stmt {
     let expression = CustomExpr {
         inputs: [Expr::Stmt(Box::new(block))].into_iter().collect(),
         tokens: [ImmutableString::from(keyword)].into_iter().collect(),
-        state: Dynamic::UNIT,
+        state,
         scope_may_be_changed: true,
         self_terminated: true,
     };
@@ -209,7 +263,7 @@ fn custom(keyword: &str, block: StmtBlock, position: Position) -> Stmt {
 
 fn wrapped(inner: Stmt) -> Stmt {
     let position = inner.position();
-    custom(GUARD, StmtBlock::new([inner], position, position), position)
+    custom(GUARD, StmtBlock::new([inner], position, position), Dynamic::UNIT, position)
 }
 
 fn block(of: &StmtBlock) -> StmtBlock {
@@ -225,10 +279,18 @@ fn statement(of: &Stmt) -> Stmt {
         Stmt::If(f, at) => wrapped(Stmt::If(Box::new(flow(f)), *at)),
         Stmt::While(f, at) => wrapped(Stmt::While(Box::new(flow(f)), *at)),
         Stmt::Do(f, flags, at) => wrapped(Stmt::Do(Box::new(flow(f)), *flags, *at)),
-        Stmt::For(f, at) => wrapped(Stmt::For(Box::new((f.0.clone(), f.1.clone(), flow(&f.2))), *at)),
+        Stmt::For(f, at) => {
+            let names: Vec<ImmutableString> = [Some(&f.0), f.1.as_ref()].into_iter().flatten().map(|i| i.name.clone()).collect();
+            let FlowControl { expr, body, branch } = flow(&f.2);
+            let body = match body.is_empty() {
+                true => body,
+                false => StmtBlock::new([custom(FRESH, body, Dynamic::from(names), *at)], *at, *at),
+            };
+            wrapped(Stmt::For(Box::new((f.0.clone(), f.1.clone(), FlowControl { expr, body, branch })), *at))
+        }
         Stmt::Block(b) => Stmt::Block(Box::new(block(b))),
         Stmt::TryCatch(f, at) => {
-            let body = StmtBlock::new([custom(TRY, block(&f.body), *at)], *at, *at);
+            let body = StmtBlock::new([custom(TRY, block(&f.body), Dynamic::UNIT, *at)], *at, *at);
             Stmt::TryCatch(Box::new(FlowControl { expr: f.expr.clone(), body, branch: block(&f.branch) }), *at)
         }
         Stmt::Var(..) | Stmt::Assignment(..) | Stmt::FnCall(..) | Stmt::Expr(..) | Stmt::Switch(..) => wrapped(of.clone()),
@@ -240,5 +302,43 @@ fn statement(of: &Stmt) -> Stmt {
 
 /// Whether a name is one of ours, for everything that lists names.
 pub fn is_ours(name: &str) -> bool {
-    [GUARD, TRY, BODY].contains(&name)
+    [GUARD, TRY, BODY, FRESH].contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rhai::{CallFnOptions, Scope};
+
+    /// What `run()` of a guarded source gives.
+    fn run(body: &str) -> String {
+        let mut engine = Engine::new();
+        install(&mut engine);
+        let ast = guarded(&engine, &engine.compile(format!("fn run() {{ {body} }}")).unwrap()).unwrap();
+        let value: Dynamic = engine.call_fn_with_options(CallFnOptions::new(), &mut Scope::new(), &ast, "run", ()).unwrap();
+        show::value(&value, 200)
+    }
+
+    #[test]
+    fn each_round_of_a_loop_has_its_own_variables() {
+        for (body, expected) in [
+            ("let all = []; for (x, i) in [7, 8, 9] { all.push(|| [x, i]); } all.map(|f| f.call())", "[[7, 0], [8, 1], [9, 2]]"),
+            ("let all = []; for x in 0..3 { all.push(|| x); continue; } all.map(|f| f.call())", "[0, 1, 2]"),
+            ("let sum = 0; for x in 0..3 { let add = || sum += x; add.call(); } sum", "3"),
+            ("let sum = 0; for x in 0..3 { x += 10; sum += x; } sum", "33"),
+            ("for x in 0..9 { if x == 2 { break x * 10; } }", "20"),
+            ("for x in 0..3 {} 5", "5"),
+            ("for x in 0..3 { for y in 0..3 { if x == 1 && y == 2 { return [x, y]; } } }", "[1, 2]"),
+            ("let last = (); try { for x in 0..3 { last = x; if x == 1 { throw x; } } } catch (e) { last += e; } last", "2"),
+        ] {
+            assert_eq!(run(body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_something_assigns_to_is_found() {
+        let ast =
+            Engine::new().compile("fn f() { let a = 1; let b = 2; let g = || { a = 3; b.x = 1; }; } let c = 0; c += 1;").unwrap();
+        assert_eq!(assigned_names(&ast), ["a", "c"].map(String::from).into());
+    }
 }

@@ -20,7 +20,7 @@ mod result;
 mod testcase;
 
 use crate::lab::{Guest, Job};
-use rhai::{Module, Shared};
+use rhai::{Dynamic, Module, Shared};
 use std::sync::OnceLock;
 
 /// Name of a chapter of the manual, what it is about, and its functions.
@@ -52,4 +52,9 @@ pub fn module() -> Shared<Module> {
         all.into()
     })
     .clone()
+}
+
+/// Whether a value is a handle: an object outside the script, which all copies of the value mean alike.
+pub fn is_handle(value: &Dynamic) -> bool {
+    value.read_lock::<Guest>().is_some() || value.read_lock::<Job>().is_some()
 }
