@@ -6,5 +6,6 @@ mod reports;
 mod run;
 mod support;
 
+mod ssh;
 mod tidy;
 mod vm;

@@ -6,7 +6,7 @@
 //! To add a way: one file with a type that implements [`Transport`].
 
 pub mod local;
-// pub mod ssh;
+pub mod ssh;
 
 use crate::error::{Details, Error, Kind, Result};
 use crate::time::Cancel;

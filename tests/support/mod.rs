@@ -6,3 +6,4 @@ pub mod skip;
 pub mod story;
 pub mod vm;
 pub mod xrt;
+pub mod sshd;
