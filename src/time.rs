@@ -105,8 +105,8 @@ pub enum Stop {
     User,
     /// The limit of this long is over; the text says whose ("testcase").
     Deadline { whose: String, limit: Duration },
-    /// Other work that this is part of has failed, so the result is no longer wanted.
-    Abandoned,
+    /// The event log cannot be written, so whatever happened now would never be known.
+    Unrecorded,
 }
 
 /// A flag that many may watch and wait on, with an optional deadline; cancelling a parent cancels its children.
@@ -164,7 +164,7 @@ impl Cancel {
         if let Some(parent) = parent {
             let mut state = parent.lock();
             match &state.reason {
-                Some(reason) => node.raise(reason.clone()),
+                Some(reason) => node.raise(reason),
                 None => {
                     state.children.retain(|c| c.strong_count() > 0);
                     state.children.push(Arc::downgrade(&node));
@@ -176,7 +176,7 @@ impl Cancel {
 
     /// Tells all who watch this, or a child of it, to stop. The first reason stays.
     pub fn raise(&self, reason: Stop) {
-        self.0.raise(reason);
+        self.0.raise(&reason);
     }
 
     /// Whether it has been raised or its deadline is over. Cheap enough for inner loops when there is no deadline.
@@ -264,7 +264,7 @@ impl Cancel {
 }
 
 impl Node {
-    fn raise(&self, reason: Stop) {
+    fn raise(&self, reason: &Stop) {
         let (children, wakers) = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             if state.reason.is_some() {
@@ -276,7 +276,7 @@ impl Node {
         };
         self.bell.notify_all();
         for child in children.iter().filter_map(Weak::upgrade) {
-            child.raise(reason.clone());
+            child.raise(reason);
         }
         for (_, wake) in wakers {
             wake();
@@ -288,7 +288,7 @@ impl Stop {
     pub fn error(&self) -> Error {
         match self {
             Stop::User => Error::new(Kind::Cancelled, "stopped by the user"),
-            Stop::Abandoned => Error::new(Kind::Cancelled, "abandoned: another branch failed").blame(Blame::Author),
+            Stop::Unrecorded => Error::new(Kind::Cancelled, "stopped, because the event log cannot be written").blame(Blame::Lab),
             Stop::Deadline { whose, limit } => {
                 Error::new(Kind::Timeout, format!("the {whose} did not end within {}", humantime::format_duration(*limit)))
             }
@@ -353,7 +353,7 @@ mod tests {
         drop(cancel.on_raise(count(&calls)));
         let kept = cancel.on_raise(count(&calls));
         cancel.raise(Stop::User);
-        cancel.raise(Stop::Abandoned);
+        cancel.raise(Stop::Unrecorded);
         drop(kept);
         assert_eq!((calls.load(Ordering::SeqCst), cancel.reason()), (1, Some(Stop::User)));
         let _late = cancel.on_raise(count(&calls));

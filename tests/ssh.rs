@@ -66,7 +66,8 @@ fn each_login_lets_us_in() {
 
 #[test]
 fn a_password_also_answers_where_the_server_asks_questions() {
-    let options = Options::default().config("UsePAM yes").config("KbdInteractiveAuthentication yes").config("PasswordAuthentication no");
+    let options =
+        Options::default().config("UsePAM yes").config("KbdInteractiveAuthentication yes").config("PasswordAuthentication no");
     let Some(sshd) = options.start() else { return };
     let Some(right) = sshd.password_login() else { return };
     let mut target = sshd.target();
@@ -130,7 +131,15 @@ fn a_refused_login_says_what_was_tried_and_no_secret() {
     let error = exec(&Ssh::new(target.clone()), "uptime").unwrap_err();
     assert_eq!((error.kind, error.blame), (Kind::Refused, Blame::Lab));
     let text = all_of(&error);
-    for part in [&sshd.user, "127.0.0.1", "uptime", "password 1 (refused)", "password 2", "/nowhere/id", "the server takes: publickey,password"] {
+    for part in [
+        &sshd.user,
+        "127.0.0.1",
+        "uptime",
+        "password 1 (refused)",
+        "password 2",
+        "/nowhere/id",
+        "the server takes: publickey,password",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!text.contains("hunter"), "{text}");
@@ -508,7 +517,11 @@ fn host_keys_are_recorded_and_a_change_is_told() {
     let old = fingerprint(&first);
     sshd.change_host_key();
     let error = connect(&sshd, HostKeys::Strict).0.unwrap_err();
-    assert!(error.what.contains("has changed") && error.what.contains(&old) && error.help.unwrap().contains("ssh-keygen -R"), "{}", error.what);
+    assert!(
+        error.what.contains("has changed") && error.what.contains(&old) && error.help.unwrap().contains("ssh-keygen -R"),
+        "{}",
+        error.what
+    );
     assert!(connect(&sshd, HostKeys::Ignore).1.is_empty());
     let (result, warnings) = connect(&sshd, HostKeys::Warn);
     assert!(result.is_ok());
@@ -517,7 +530,8 @@ fn host_keys_are_recorded_and_a_change_is_told() {
     let new = fingerprint(&second);
     assert!(new != old && warnings.len() == 1 && warnings[0].contains(&old) && warnings[0].contains(&new), "{warnings:?}");
     assert_eq!(connect(&sshd, HostKeys::Warn).1, Vec::<String>::new(), "told once");
-    let known = std::process::Command::new("ssh-keygen").args(["-F", &format!("[127.0.0.1]:{}", sshd.port), "-f"]).arg(&record).output();
+    let known =
+        std::process::Command::new("ssh-keygen").args(["-F", &format!("[127.0.0.1]:{}", sshd.port), "-f"]).arg(&record).output();
     assert!(known.unwrap().status.success(), "OpenSSH reads the record");
 }
 

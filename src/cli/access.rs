@@ -2,9 +2,10 @@
 
 use super::Io;
 use crate::error::{Blame, Error, Kind, Result, Whereabouts};
-use crate::lab::Lab;
+use crate::lab::{Access, Address, Lab};
 use crate::secret::{Mask, Secret};
 use crate::vars::Variables;
+use crate::wire::ssh::HostKeys;
 use std::path::PathBuf;
 
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -37,6 +38,17 @@ pub struct AccessArgs {
     /// How long a connection may take to be made
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = super::xrt::duration)]
     pub connect_timeout: std::time::Duration,
+
+    /// Multiply every built-in wait by this: more than 1 for a slow lab
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = factor)]
+    pub patience: f64,
+}
+
+fn factor(text: &str) -> std::result::Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|f: &f64| f.is_finite() && *f > 0.0 && *f <= 1000.0)
+        .ok_or_else(|| "expected a number above 0, such as 2".into())
 }
 
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
@@ -47,14 +59,47 @@ pub enum HostKeyPolicy {
     Ignore,
 }
 
+impl From<HostKeyPolicy> for HostKeys {
+    fn from(policy: HostKeyPolicy) -> HostKeys {
+        match policy {
+            HostKeyPolicy::Warn => HostKeys::Warn,
+            HostKeyPolicy::Strict => HostKeys::Strict,
+            HostKeyPolicy::Ignore => HostKeys::Ignore,
+        }
+    }
+}
+
 impl AccessArgs {
     /// The machines of the command line. Nothing is connected yet.
     ///
     /// # Errors
     /// `Malformed`: an address; `NotFound`: a file.
-    pub fn attach(&self, _io: &Io, _variables: &Variables, _mask: &Mask) -> Result<Lab> {
-        Ok(Lab::default())
+    pub fn attach(&self, io: &Io, variables: &Variables, mask: &Mask) -> Result<Lab> {
+        let addresses = self.guest.iter().map(|text| text.parse()).collect::<Result<Vec<Address>>>()?;
+        let access = self.access(io, variables)?;
+        let candidates = access.password.iter().chain(&access.root_passwords).chain(&access.passphrase);
+        for secret in addresses.iter().filter_map(Address::password).chain(candidates) {
+            mask.learn(secret);
+        }
+        Ok(Lab::attach(&addresses, &access))
     }
+
+    fn access(&self, io: &Io, variables: &Variables) -> Result<Access> {
+        let candidates = variables.get("ROOT_PASSWORDS").unwrap_or_default();
+        let key_files = if self.key.is_empty() { usual_keys(io) } else { self.key.clone() };
+        Ok(Access {
+            password: self.password(io)?,
+            root_passwords: candidates.split([',', ' ']).filter(|p| !p.is_empty()).map(Secret::new).collect(),
+            key_files,
+            passphrase: io.env("XRT_KEY_PASSPHRASE").map(Secret::new),
+            agent: io.env("SSH_AUTH_SOCK").is_some(),
+            host_keys: self.host_keys.into(),
+            known_hosts: Some(self.known_hosts.clone().unwrap_or_else(|| io.state_dir().join("known_hosts"))),
+            connect_timeout: self.connect_timeout,
+            patience: self.patience,
+        })
+    }
+
     /// From a file, a prompt, or `XRT_PASSWORD`.
     fn password(&self, io: &Io) -> Result<Option<Secret>> {
         if let Some(path) = &self.password_file {

@@ -7,6 +7,7 @@
 //! has options; then its binding in `script/api/guest.rs`. A distribution or a package: a row in `distro.rs`. A log to fetch: a row in
 //! `logs.rs`. A sign of trouble: a row in `scan.rs`.
 
+mod access;
 mod address;
 mod command;
 mod distro;
@@ -25,6 +26,7 @@ mod tools;
 mod trees;
 pub mod wait;
 
+pub use access::Access;
 pub use address::{Address, ROOT, SSH_PORT};
 pub use distro::Manager;
 pub use facts::{Facts, Skew, Space};

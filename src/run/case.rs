@@ -11,7 +11,7 @@ use crate::event::{Fact, Failure, Frame, Level, Outcome, Phase};
 use crate::script::{
     Case, Catalog, Diagnostic, Ended, Hook, Origin, Script, ScriptEngine, Target, This, judge, severity, shown_args,
 };
-use crate::time::{Cancel, Stop};
+use crate::time::Cancel;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -73,7 +73,7 @@ fn live(runner: &Runner, planned: &PlannedCase, context: &Context) -> Ended {
             Err(ended) => *ended,
         },
     };
-    let ended = stopped_by_user(runner, context, combined(ended, &case));
+    let ended = cut_short(runner, context, combined(ended, &case));
     life.aftermath(&ended);
     ended
 }
@@ -108,13 +108,10 @@ fn combined(ended: Ended, case: &Case) -> Ended {
     ended
 }
 
-/// A testcase that a person stopped cannot be judged, unless it had failed before.
-fn stopped_by_user(runner: &Runner, context: &Context, ended: Ended) -> Ended {
-    let over = matches!(ended.outcome, Outcome::Failed | Outcome::Passed | Outcome::Partial | Outcome::Skipped);
-    if runner.cancel.reason() != Some(Stop::User) || over {
-        return ended;
-    }
-    let stop = plain(context, &Stop::User.error());
+/// A testcase of a run that was stopped cannot be judged, unless it had ended by itself before.
+fn cut_short(runner: &Runner, context: &Context, ended: Ended) -> Ended {
+    let Some(reason) = runner.cancel.reason().filter(|_| ended.outcome == Outcome::Errored) else { return ended };
+    let stop = plain(context, &reason.error());
     Ended { outcome: Outcome::Errored, reason: stop.reason, failure: ended.failure.or(stop.failure) }
 }
 

@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Bus, Fact, Outcome, Planned, Verdict};
 use crate::lab::Lab;
 use crate::script::{STACK, Scripts};
-use crate::time::Cancel;
+use crate::time::{Cancel, Stop};
 use crate::vars::Variables;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -83,7 +83,7 @@ impl Runner {
             Ok(())
         })?;
         let outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let verdict = Verdict::over(outcomes, self.cancel.is_raised());
+        let verdict = Verdict::over(outcomes, self.cancel.reason() == Some(Stop::User));
         self.bus.publish(None, Fact::RunFinished { verdict, took: clock.elapsed().as_secs_f64() });
         Ok(verdict)
     }

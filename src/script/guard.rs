@@ -300,10 +300,6 @@ fn statement(of: &Stmt) -> Stmt {
     }
 }
 
-/// Whether a name is one of ours, for everything that lists names.
-pub fn is_ours(name: &str) -> bool {
-    [GUARD, TRY, BODY, FRESH].contains(&name)
-}
 
 #[cfg(test)]
 mod tests {

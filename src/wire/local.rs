@@ -246,12 +246,7 @@ impl<'a> Run<'a> {
             Some(code) => Status::Exited(code),
             None => Status::Signalled(signal_name(status.signal().unwrap_or(0))),
         };
-        Ok(Output {
-            stdout: std::mem::take(&mut self.stdout.kept),
-            stderr: std::mem::take(&mut self.stderr.kept),
-            status,
-            took,
-        })
+        Ok(Output { stdout: std::mem::take(&mut self.stdout.kept), stderr: std::mem::take(&mut self.stderr.kept), status, took })
     }
 
     /// Moves the streams until the command has ended; nothing when its time is over or the flag is raised.
@@ -444,7 +439,11 @@ mod tests {
             ("no-such-command 2>/dev/null", "", "", Status::Exited(127)),
         ] {
             let output = run(text).unwrap();
-            assert_eq!((output.stdout.text(), output.stderr.text(), output.status), (stdout.into(), stderr.into(), status), "{text}");
+            assert_eq!(
+                (output.stdout.text(), output.stderr.text(), output.status),
+                (stdout.into(), stderr.into(), status),
+                "{text}"
+            );
         }
     }
 

@@ -3,7 +3,7 @@
 pub mod poll;
 pub mod process;
 pub mod skip;
+pub mod sshd;
 pub mod story;
 pub mod vm;
 pub mod xrt;
-pub mod sshd;

@@ -408,7 +408,8 @@ impl Proxy {
     pub fn to(port: u16) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let own = listener.local_addr().expect("an address").port();
-        let (sockets, frozen, over) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<Arc<AtomicBool>>>::default(), Arc::<AtomicBool>::default());
+        let (sockets, frozen, over) =
+            (Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<Arc<AtomicBool>>>::default(), Arc::<AtomicBool>::default());
         let shared = (sockets.clone(), frozen.clone(), over.clone());
         let thread = std::thread::spawn(move || {
             for near in listener.incoming().flatten() {

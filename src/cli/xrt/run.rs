@@ -140,7 +140,7 @@ pub fn run(io: &Io, args: &RunArgs) -> Result<Exit> {
 fn variables(io: &Io, defines: &[String]) -> Result<Variables> {
     let mut variables = Variables::default();
     for (name, value) in io.environment() {
-        if let Some(name) = name.strip_prefix("XRT_").filter(|name| *name != "PASSWORD") {
+        if let Some(name) = name.strip_prefix("XRT_").filter(|name| !["PASSWORD", "KEY_PASSPHRASE"].contains(name)) {
             variables.set(Layer::Environment, name, value);
         }
     }
@@ -201,5 +201,5 @@ fn open_stream(io: &Io, args: &RunArgs, results: &Results, mask: &Mask, cancel: 
     let log = LogSink::create(&results.dir.join("events.jsonl"))?;
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Reports::new(reports))];
     let cancel = cancel.clone();
-    Bus::start(Box::new(log), sinks, mask.clone(), move |_| cancel.raise(Stop::Abandoned))
+    Bus::start(Box::new(log), sinks, mask.clone(), move |_| cancel.raise(Stop::Unrecorded))
 }

@@ -86,8 +86,7 @@ impl Doing<'_> {
 
     fn say(&self, kind: Kind, what: &str) -> Error {
         let place = format!("{}@{}", self.target.user, self.machine);
-        let details =
-            Details { machine: self.machine.to_string(), command: self.command.to_string(), ..Details::default() };
+        let details = Details { machine: self.machine.to_string(), command: self.command.to_string(), ..Details::default() };
         machine_error(kind, &place, self.command, self.took, what).details(details)
     }
 

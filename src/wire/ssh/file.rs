@@ -82,12 +82,7 @@ impl Files<'_> {
     }
 
     /// Reads a file to its end, and closes it whatever happens.
-    async fn each_block(
-        &self,
-        mut file: File,
-        path: &str,
-        mut take: impl FnMut(&[u8]) -> Result<(), Error>,
-    ) -> Result<u64, Fault> {
+    async fn each_block(&self, mut file: File, path: &str, mut take: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<u64, Fault> {
         let mut total = 0;
         loop {
             let mut problem = Ok(());

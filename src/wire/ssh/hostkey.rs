@@ -44,7 +44,11 @@ pub(super) fn check(session: &Session, target: &Target, notes: &Notes) -> Result
     }
     let strict = target.host_keys == HostKeys::Strict;
     let Some(path) = target.known_hosts.as_deref() else {
-        return if strict { Err(refusal("host keys are to be checked, but no record of them was named".into(), None)) } else { Ok(()) };
+        return if strict {
+            Err(refusal("host keys are to be checked, but no record of them was named".into(), None))
+        } else {
+            Ok(())
+        };
     };
     let Some(ours) = Key::of(session) else {
         return Err(refusal("the server showed no host key".into(), None));
@@ -64,12 +68,24 @@ pub(super) fn check(session: &Session, target: &Target, notes: &Notes) -> Result
         None if strict => {
             let why = format!("the host key of {} is not known: {} {}", target.machine(), ours.sort, ours.fingerprint);
             let add = format!("ssh-keyscan -p {} {} >> {}", target.port, target.host, path.display());
-            return Err(refusal(why, Some(format!("compare it with the machine's own, then record it: `{add}`; or use `--host-keys warn`"))));
+            return Err(refusal(
+                why,
+                Some(format!("compare it with the machine's own, then record it: `{add}`; or use `--host-keys warn`")),
+            ));
         }
         Some(old) if strict => {
-            let why = format!("the host key of {} has changed: recorded {}, now {} {}", target.machine(), fingerprint_of(old), ours.sort, ours.fingerprint);
+            let why = format!(
+                "the host key of {} has changed: recorded {}, now {} {}",
+                target.machine(),
+                fingerprint_of(old),
+                ours.sort,
+                ours.fingerprint
+            );
             let remove = format!("ssh-keygen -R '{name}' -f {}", path.display());
-            return Err(refusal(why, Some(format!("if it was installed anew: `{remove}`, then record the new one; or use `--host-keys warn`"))));
+            return Err(refusal(
+                why,
+                Some(format!("if it was installed anew: `{remove}`, then record the new one; or use `--host-keys warn`")),
+            ));
         }
         None => {}
         Some(old) => notes.warn(format!(

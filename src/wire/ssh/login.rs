@@ -78,15 +78,18 @@ fn reach(target: &Target, end: Instant) -> Result<TcpStream, Fault> {
                 let prepared = socket.set_nodelay(true);
                 // Where the system does not know this one, a dead machine is noticed later.
                 let _ = rustix::net::sockopt::set_tcp_user_timeout(&socket, UNHEARD_MS);
-                return prepared.map(|()| socket).map_err(|e| fail(format!("the socket to {host} cannot be set up: {e}"), String::new()));
+                return prepared
+                    .map(|()| socket)
+                    .map_err(|e| fail(format!("the socket to {host} cannot be set up: {e}"), String::new()));
             }
             Err(e) => last = e,
         }
     }
     let (why, help) = match last.kind() {
-        ErrorKind::ConnectionRefused => {
-            ("connection refused".to_string(), "nothing listens there: is sshd running (`systemctl status ssh`), is the port right?")
-        }
+        ErrorKind::ConnectionRefused => (
+            "connection refused".to_string(),
+            "nothing listens there: is sshd running (`systemctl status ssh`), is the port right?",
+        ),
         ErrorKind::TimedOut => (
             format!("no answer within {}", crate::unit::show_duration(target.connect_timeout)),
             "is the machine up, the address right, a firewall in between?",
@@ -280,7 +283,11 @@ impl<'a> Logins<'a> {
                 Err(No::Closed(how)) => {
                     // Go on with the next key; with the last one, the agent has been tried.
                     self.agent_at += 1;
-                    return Err(if self.agent_at < keys.len() { No::Closed(how) } else { No::Refused(format!("its {} keys", keys.len())) });
+                    return Err(if self.agent_at < keys.len() {
+                        No::Closed(how)
+                    } else {
+                        No::Refused(format!("its {} keys", keys.len()))
+                    });
                 }
                 Err(_) => self.agent_at += 1,
             }
@@ -296,7 +303,11 @@ impl<'a> Logins<'a> {
         let user = &self.target.user;
         if self.tried.is_empty() {
             let why = format!("no login for `{user}` was given");
-            return Refusal { kind: Kind::Refused, why, help: Some("give a password (`user:password@host`), a key file or an agent".into()) };
+            return Refusal {
+                kind: Kind::Refused,
+                why,
+                help: Some("give a password (`user:password@host`), a key file or an agent".into()),
+            };
         }
         let takes = if self.offered.is_empty() { "nothing that is known here" } else { &self.offered };
         let why = format!("login as `{user}` refused; tried: {}; the server takes: {takes}", self.tried.join(", "));

@@ -62,7 +62,16 @@ impl Owner {
             Ok((session, socket)) => {
                 self.standing.set_connected();
                 let desk = Desk::new(session, socket, self.standing.clone());
-                Service { owner: &self, desk, jobs: Vec::new(), stuck: false, deserted: None, retired: false, alive: Instant::now() }.serve();
+                Service {
+                    owner: &self,
+                    desk,
+                    jobs: Vec::new(),
+                    stuck: false,
+                    deserted: None,
+                    retired: false,
+                    alive: Instant::now(),
+                }
+                .serve();
             }
             Err(fault) => {
                 self.standing.leave();
