@@ -300,7 +300,6 @@ fn statement(of: &Stmt) -> Stmt {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
