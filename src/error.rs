@@ -250,7 +250,7 @@ impl Exit {
         (Exit::Passed, "everything that was planned ran and passed"),
         (Exit::Failed, "a testcase failed: the product is at fault"),
         (Exit::Usage, "wrong usage, or input that cannot be read; nothing ran"),
-        (Exit::Errored, "a testcase errored: the lab, its author or the preparation is at fault"),
+        (Exit::Errored, "a testcase errored: the lab, its author or the preparation is at fault; or the run is incomplete"),
         (Exit::NothingRan, "nothing was selected, or everything was skipped"),
         (Exit::Stopped, "stopped by a person before the end"),
         (Exit::Us, "a fault of the harness itself"),

@@ -12,6 +12,6 @@ pub fn plain(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, width
     for row in rows {
         table.add_row(row);
     }
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_string()).collect();
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().strip_prefix(' ').unwrap_or_default().to_string()).collect();
     lines.join("\n") + "\n"
 }

@@ -150,9 +150,13 @@ impl Catalog {
             return Ok(found.clone());
         }
         let names = all.iter().flat_map(|t| std::iter::once(&t.name).chain(&t.meta.aliases)).map(String::as_str);
-        // A mistyped path is near to a name without its folder and ending.
-        let stem = Path::new(reference).file_stem().map_or(reference.into(), |s| s.to_string_lossy());
-        let near = name::nearest(reference, names.clone()).or_else(|| name::nearest(&stem, names));
+        // A mistyped path or name is near to a name without its folder or its dots.
+        let wanted = last_part(reference.trim_end_matches(".rhai"));
+        let by_last = || {
+            let near = name::nearest(wanted, names.clone().map(last_part))?;
+            names.clone().find(|name| last_part(name) == near)
+        };
+        let near = name::nearest(reference, names.clone()).or_else(by_last);
         let help = near.map_or_else(|| "`xrt list` shows all testcases".to_string(), |near| format!("did you mean `{near}`?"));
         Err(usage(format!("no testcase `{reference}`"), &help).with_kind(Kind::NotFound))
     }
@@ -238,6 +242,11 @@ impl Catalog {
         let meta = script.meta(engine, &source, &text)?;
         Ok(Some(Testcase { name, origin, meta }))
     }
+}
+
+/// "TCSleep" of "dummy.TCSleep", "sleep" of "dummy/sleep".
+fn last_part(name: &str) -> &str {
+    name.rsplit(['/', '.']).next().unwrap_or(name)
 }
 
 fn usage(what: String, help: &str) -> Error {
