@@ -1,14 +1,15 @@
 //! What people and other programs read about a run: console, failure card and report files, made from events alone.
 
 use crate::support::story::{Story, at, failure};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use xenrt::event::log::LogReader;
 use xenrt::event::{ActionEnd, Fact, Level, Outcome, Phase, Sink, Verdict};
 use xenrt::report::{
-    Card, Console, Live, Opening, Options, Report, Reports, Summary, TestLogs, Verbosity, failure_card, junit, open, replay,
+    Card, Console, Live, Opening, Options, Report, Reports, SINKS, Summary, TestLogs, Verbosity, failure_card, html, junit, open,
+    replay,
 };
 
 /// A stream whose text can be read afterwards.
@@ -666,7 +667,7 @@ fn any_report_is_made_again_from_the_log_of_a_run_that_was_killed() {
 
     let opening = opening(dir.path());
     let copy = format!("jsonl:{}", dir.path().join("copy/events.jsonl").display());
-    let reports = ["junit", "console", &copy].map(|spec| open(spec, &opening).unwrap());
+    let reports = ["junit", "html", "console", &copy].map(|spec| open(spec, &opening).unwrap());
     let (summary, errors) = replay(LogReader::open(&log).unwrap(), reports.into()).unwrap();
     assert!(errors.is_empty(), "{errors:?}");
     assert_eq!((summary.verdict(), summary.finished()), (Verdict::Incomplete, 3));
@@ -675,7 +676,7 @@ fn any_report_is_made_again_from_the_log_of_a_run_that_was_killed() {
     let whole = read("events.jsonl");
     assert_eq!(read("copy/events.jsonl"), whole[..=whole.rfind('\n').unwrap()]);
     let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(left.len(), 3, "no temporary file is left: {left:?}");
+    assert_eq!(left.len(), 4, "no temporary file is left: {left:?}");
 
     // A line in the middle that is damaged: the rest is read, and nothing is called passed.
     let mut passed = Story::plan(&["a"]);
@@ -719,4 +720,69 @@ fn a_report_that_cannot_be_opened_or_written_says_so_and_hurts_nobody() {
     assert_eq!(errors.len(), 1);
     assert!(errors[0].what.starts_with("console: cannot write to the console"), "{}", errors[0].what);
     assert!(page.text().contains("FAILED (exit 1)"), "the other one goes on");
+}
+
+#[test]
+fn every_report_opens_by_its_word_and_the_table_is_sorted() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(SINKS.iter().map(|k| k.word).is_sorted());
+    for kind in SINKS {
+        let mut report = open(kind.word, &opening(&dir.path().join(kind.word))).unwrap();
+        report.finish(&summary_of(&mixed()), &[]).unwrap();
+        assert!(report.file().is_none_or(Path::exists), "{}", kind.word);
+    }
+}
+
+#[test]
+fn the_page_is_one_file_and_holds_hostile_text_harmlessly() {
+    let evil = "\"><script>alert(1)</script><img src=x onerror='alert(2)'>\x1b[2J\u{202e}";
+    let mut story = Story::plan(&["g/a", evil]);
+    let mut hostile = failure();
+    hostile.message = evil.into();
+    hostile.data = Some(evil.into());
+    hostile.frames[0].lines[1].text = evil.into();
+    hostile.frames[0].place.file = evil.into();
+    hostile.frames[1].locals[0].value = evil.into();
+    hostile.calls[0].what = evil.into();
+    story.start("g/a");
+    story.tell("g/a", Fact::Logged { level: Level::Warning, text: evil.into() });
+    story.tell("g/a", Fact::Measured { name: evil.into(), value: f64::NAN, unit: evil.into() });
+    story.tell("g/a", Fact::Measured { name: evil.into(), value: f64::INFINITY, unit: evil.into() });
+    story.tell("g/a", Fact::Attached { name: evil.into(), path: "javascript:alert(3)".into(), bytes: 1 });
+    story.tell("g/a", Fact::Attached { name: "outside".into(), path: "../../etc/passwd".into(), bytes: 1 });
+    story.subcase("g/a", evil, evil, Outcome::Failed, Some(evil));
+    story.fail("g/a", hostile).end(evil, Outcome::Errored, Some(evil));
+    let page = String::from_utf8(html(&summary_of(&story.over(Verdict::Failed)), Path::new("results/page.html"))).unwrap();
+
+    assert_eq!(page.matches("<script").count(), 1, "our own");
+    let tags = regex::Regex::new(r"<(\w+)").unwrap();
+    let found: BTreeSet<&str> = tags.captures_iter(&page).map(|c| c.get(1).unwrap().as_str()).collect();
+    assert!(["img", "iframe", "object", "form"].iter().all(|t| !found.contains(t)), "{found:?}");
+    for forbidden in ["href=\"javascript:", "http://", "https://", " src=\"", "../../etc", "\x1b", "\u{202e}"] {
+        assert!(!page.contains(forbidden), "{forbidden:?}");
+    }
+    for expected in ["&lt;script&gt;alert(1)&lt;/script&gt;", "✗ failed", "! errored", "guest(&quot;web1&quot;, 10.0.0.5)"] {
+        assert!(page.contains(expected), "{expected}");
+    }
+    let balanced = |tag: &str| page.matches(&format!("<{tag}")).count() == page.matches(&format!("</{tag}>")).count();
+    assert!(["details", "table", "dl", "article", "summary", "svg", "ul"].iter().all(|t| balanced(t)));
+}
+
+#[test]
+fn the_page_of_ten_thousand_testcases_stays_usable() {
+    let ids: Vec<String> = (0..10_000).map(|n| format!("group{}/TCNothing{n}", n / 100)).collect();
+    let mut story = Story::plan(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+    for (n, id) in ids.iter().enumerate() {
+        story.start(id);
+        story.tell(id, Fact::Logged { level: Level::Comment, text: "said ".repeat(100) });
+        if n % 10 == 0 {
+            story.fail(id, failure())
+        } else {
+            story.end(id, Outcome::Passed, None)
+        };
+    }
+    let page = html(&summary_of(&story.over(Verdict::Failed)), Path::new("page.html"));
+    assert!(page.len() < 10 << 20, "{} bytes", page.len());
+    let page = String::from_utf8(page).unwrap();
+    assert_eq!(page.matches("<span class=\"name more\">").count(), 10_000, "every testcase is named");
 }

@@ -192,7 +192,7 @@ impl Page {
 }
 
 /// The lines with numbers that follow each other around the line of the position.
-fn unbroken(lines: &[SourceLine], place: usize) -> Option<&[SourceLine]> {
+pub(super) fn unbroken(lines: &[SourceLine], place: usize) -> Option<&[SourceLine]> {
     let at = lines.iter().position(|l| l.number == place && place > 0)?;
     let follows = |pair: &[SourceLine]| pair[1].number == pair[0].number.wrapping_add(1);
     let before = lines[..=at].windows(2).rev().take_while(|p| follows(p)).count();
@@ -201,7 +201,7 @@ fn unbroken(lines: &[SourceLine], place: usize) -> Option<&[SourceLine]> {
 }
 
 /// A line safe to show, short enough, and the bytes to mark in it: the word at the column, or the whole text.
-fn excerpt(line: &str, column: usize, is_exact: bool) -> (String, std::ops::Range<usize>) {
+pub(super) fn excerpt(line: &str, column: usize, is_exact: bool) -> (String, std::ops::Range<usize>) {
     let line = clean(line);
     let length = line.chars().count();
     let skip = if length > LONGEST_LINE { (column - 1).min(length).saturating_sub(LONGEST_LINE / 2) } else { 0 };

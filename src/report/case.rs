@@ -159,6 +159,14 @@ impl Case {
         self.started.is_some() && self.outcome.is_none()
     }
 
+    /// Seconds: how long it took, or ran until the last that was heard.
+    pub fn took_until(&self, last: Option<Timestamp>) -> f64 {
+        match (self.outcome, self.started, last) {
+            (None, Some(started), Some(last)) => last.since(started).as_secs_f64(),
+            _ => self.took,
+        }
+    }
+
     /// Why it is not a pass, in one line as far as the author kept to one.
     pub fn why(&self) -> Option<&str> {
         let said = || self.notes().said.iter().rev().find(|s| s.level == Level::Reason).map(|s| &*s.text);
@@ -181,7 +189,8 @@ impl Case {
         self.notes.as_deref().unwrap_or(&NOTHING)
     }
 
-    pub(super) fn has_notes(&self) -> bool {
+    /// Whether it has left any.
+    pub fn has_notes(&self) -> bool {
         self.notes.is_some()
     }
 

@@ -118,11 +118,7 @@ fn test_of_case(case: &Case, summary: &Summary) -> TestCase {
     let mut test = TestCase::new(printable(case.id.name()), status);
     test.set_classname(printable(&class(&[case.id.group()])));
     test.timestamp = case.started.and_then(written);
-    let took = match (case.outcome, case.started, summary.last_at()) {
-        (None, Some(started), Some(last)) => last.since(started),
-        _ => seconds_to_duration(case.took).unwrap_or_default(),
-    };
-    test.set_time(took);
+    test.set_time(seconds_to_duration(case.took_until(summary.last_at())).unwrap_or_default());
     let place = case.failure.as_ref().and_then(|f| f.frames.last()).map(|f| &f.place);
     let file = place.map_or_else(|| case.file.display().to_string(), |p| p.file.clone());
     if !file.is_empty() {

@@ -9,6 +9,7 @@ mod card;
 mod case;
 mod console;
 mod entry;
+mod html;
 mod jsonl;
 mod junit;
 mod lines;
@@ -22,6 +23,7 @@ pub use card::{Card, failure_card};
 pub use case::{Attachment, Case, Metric, Notes, Progress, RunningAction, Said, Subcase};
 pub use console::Console;
 pub use entry::Entry;
+pub use html::html;
 pub use junit::junit;
 pub use lines::{Options, Verbosity};
 pub use live::{Live, ScreenSize};
@@ -33,6 +35,7 @@ pub use text::printable;
 /// The reports there are, by the word that asks for them (`--report junit:out.xml`).
 pub const SINKS: &[SinkKind] = &[
     SinkKind { word: "console", about: "one line an event, for people and CI logs", file: None, open: console::open },
+    SinkKind { word: "html", about: "one page with everything, for people", file: Some("report.html"), open: html::open },
     SinkKind { word: "jsonl", about: "the event stream as JSON lines", file: Some("events.copy.jsonl"), open: jsonl::open },
     SinkKind { word: "junit", about: "JUnit XML for CI systems", file: Some("junit.xml"), open: junit::open },
     SinkKind { word: "live", about: "as console, with what runs now below it; for terminals", file: None, open: live::open },
