@@ -36,7 +36,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("include_dir", &["script/"]),
     ("indicatif", &["report/live.rs"]),
     ("jiff", &["time.rs"]),
-    ("junit_parser", &["run/program.rs"]),
+    ("junit_parser", &["run/junit.rs"]),
     ("maud", &["report/html.rs", "report/html/"]),
     ("nu_ansi_term", &["repl/", "report/"]),
     ("parse_size", &["unit.rs"]),

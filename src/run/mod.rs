@@ -6,8 +6,12 @@
 //! To add a way to run something: a step in `step.rs`. To add a sort of testcase: a file beside `program.rs` and an arm in `case.rs`.
 
 mod case;
+mod junit;
+mod part;
 mod program;
+mod protocol;
 mod step;
+mod tap;
 
 pub use step::{Plan, PlannedCase};
 
