@@ -183,6 +183,7 @@ impl Life<'_> {
 
     /// Everything after the judgement: it cannot change the outcome, and it outlives what stopped the testcase.
     fn aftermath(&mut self, ended: &Ended) {
+        self.case.judge(ended.outcome);
         self.context().go_on_with(Cancel::new().child_with_limit("clean-up", self.runner.settings.cleanup));
         if ended.outcome != Outcome::Skipped {
             self.after_hook(Hook::PreLogs, Phase::PreLogs);

@@ -25,6 +25,8 @@ struct State {
     deferred: Vec<Deferred>,
     subcases: Vec<Subcase>,
     partial: Option<String>,
+    /// Nothing until `prepare` and `run` are over.
+    judged: Option<Outcome>,
 }
 
 /// A part of the testcase with a result of its own.
@@ -132,6 +134,17 @@ impl Case {
             Some(first) => (Outcome::Partial, format!("{}: {}", first.name, first.reason)),
             None => (Outcome::Passed, String::new()),
         }
+    }
+
+    /// Settles the outcome: what follows is only clean-up.
+    pub fn judge(&self, outcome: Outcome) {
+        self.lock().judged = Some(outcome);
+    }
+
+    /// Whether it has passed, or would if it ended now.
+    pub fn is_passing(&self) -> bool {
+        let judged = self.lock().judged;
+        matches!(judged.unwrap_or_else(|| self.standing().0), Outcome::Passed | Outcome::Partial)
     }
 
     /// The named argument.

@@ -152,7 +152,11 @@ fn body(context: &mut EvalContext, _: &[Expression], state: &Dynamic) -> RhaiRes
     own_handles(context, &body.own);
     #[expect(deprecated, reason = "volatile, not deprecated; the version of rhai is pinned")]
     let result = context.eval_expression_tree_raw(&(&*body.block).into(), false);
-    if result.as_ref().is_err_and(|e| !e.is_pseudo_error()) {
+    if let Err(error) = &result
+        && !error.is_pseudo_error()
+    {
+        // For a statement that cannot be guarded, such as an import: its names would end with the guard.
+        capture(context, Position::NONE, error);
         let level = context.call_level();
         CAPTURES.with_borrow_mut(|captures| {
             if let Some(own) = captures.last_mut().filter(|c| c.level == level) {

@@ -27,8 +27,7 @@ impl Resolver {
         at: Position,
     ) -> Result<Shared<Module>, Box<EvalAltResult>> {
         let ast = self.scripts.parse_once(engine, name, text).map_err(|d| {
-            let inner = EvalAltResult::ErrorRuntime(d.headline().into(), Position::NONE);
-            Box::new(EvalAltResult::ErrorInModule(path.to_string(), inner.into(), at))
+            Box::new(EvalAltResult::ErrorInModule(path.to_string(), super::failure::misuse(d.headline(), d.help.clone()), at))
         })?;
         let module = Module::eval_ast_as_new(Scope::new(), &ast, engine)
             .map_err(|e| Box::new(EvalAltResult::ErrorInModule(name.to_string(), e, at)))?;
@@ -54,7 +53,7 @@ impl ModuleResolver for Resolver {
             let mut loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
             if loading.contains(&name) {
                 let circle = format!("imports go in a circle: {} → {name}", loading.join(" → "));
-                return Err(super::failure::misuse(circle, None));
+                return Err(EvalAltResult::ErrorInModule(path.to_string(), super::failure::misuse(circle, None), at).into());
             }
             loading.push(name.clone());
         }

@@ -84,14 +84,14 @@ mod result {
         if holds { Ok(()) } else { Err(judged(Blame::Product, &format!("does not hold: {what}"), &Dynamic::UNIT)) }
     }
 
-    /// Tells whether the testcase would have passed if it ended now. For `post_run`.
+    /// Tells whether the testcase has passed, or would if it ended now. For `post_run` and clean-ups.
     ///
     /// ```rhai
     /// if !passed() { log("keeping the guest as it is"); }
     /// ```
     #[rhai_fn(return_raw)]
     pub fn passed(call: NativeCallContext) -> Raised<bool> {
-        Ok(matches!(Case::of(&call)?.standing().0, Outcome::Passed | Outcome::Partial))
+        Ok(Case::of(&call)?.is_passing())
     }
 
     /// Records a measured value with its unit.
