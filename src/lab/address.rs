@@ -52,6 +52,15 @@ impl Address {
             Address::Local => None,
         }
     }
+
+    /// The same place, for those who are not to know the password.
+    #[must_use]
+    pub fn without_password(&self) -> Address {
+        match self.clone() {
+            Address::Remote { user, host, port, .. } => Address::Remote { user, password: None, host, port },
+            Address::Local => Address::Local,
+        }
+    }
 }
 
 impl FromStr for Address {
@@ -223,6 +232,7 @@ mod tests {
             let address: Address = text.parse().unwrap();
             assert_eq!(address.to_string(), shown);
             assert!(!format!("{address:?}").contains("s3cret"));
+            assert_eq!(address.without_password().to_string(), shown.replace(":••••••", ""));
         }
     }
 }

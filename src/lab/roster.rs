@@ -33,6 +33,11 @@ impl Lab {
         self.places.iter().map(|p| p.address().to_string()).collect()
     }
 
+    /// The machines' addresses without passwords, for programs.
+    pub fn addresses(&self) -> Vec<String> {
+        self.places.iter().map(|p| p.address().without_password().to_string()).collect()
+    }
+
     /// How many machines there are.
     pub fn len(&self) -> usize {
         self.places.len()
