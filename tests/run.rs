@@ -1,11 +1,192 @@
-//! Runs of `xrt` as a person makes them: outcomes, exit statuses, limits, Ctrl-C, results.
+//! Runs of `xrt` as a person makes them: outcomes, exit statuses, limits, Ctrl-C, what is left behind.
 
-use crate::support::xrt::Xrt;
-use xenrt::event::Outcome;
+use crate::support::poll;
+use crate::support::xrt::{Ran, Xrt};
+use rustix::process::Signal;
+use std::fs;
+use std::path::Path;
+use xenrt::error::{Blame, Kind};
+use xenrt::event::{Fact, Level, Outcome, Verdict};
+use xenrt::report::Summary;
+
+use Outcome::{Errored, Failed, Partial, Passed, Skipped};
+
+/// A body of `run`, how the testcase ends, and what the reason says.
+#[track_caller]
+fn check(body: &str, outcome: Outcome, reason: &str) -> Ran {
+    check_script(&format!("fn run(args) {{ {body} }}"), outcome, reason)
+}
+
+#[track_caller]
+fn check_script(script: &str, outcome: Outcome, reason: &str) -> Ran {
+    let exit = match outcome {
+        Passed | Partial => 0,
+        Failed => 1,
+        Errored => 3,
+        _ => 4,
+    };
+    let ran = Xrt::new().script("a.rhai", script).run().ends(exit);
+    let told = ran.reason("a");
+    assert_eq!(ran.outcome("a"), outcome, "{}", ran.transcript());
+    assert!(
+        told.contains(reason) && reason.is_empty() == told.is_empty(),
+        "`{told}` is not about `{reason}`\n{}",
+        ran.transcript()
+    );
+    let Some(Fact::RunFinished { verdict, .. }) = ran.events().pop().map(|e| e.fact) else { panic!("{}", ran.transcript()) };
+    assert_eq!(i32::from(verdict.exit().code()), exit);
+    ran
+}
 
 #[test]
-fn a_testcase_that_returns_has_passed() {
-    let ran = Xrt::new().script("a.rhai", "fn run(args) { log(\"here\"); }").run().ends(0);
-    assert_eq!(ran.outcome("a"), Outcome::Passed, "{}", ran.transcript());
-    assert_eq!(ran.said("a"), ["here"]);
+fn the_end_of_run_is_the_outcome() {
+    for (body, outcome, reason) in [
+        ("", Passed, ""),
+        ("return 7;", Passed, ""),
+        (r#"partial("only a guess");"#, Partial, "only a guess"),
+        (r#"skip("wrong machine");"#, Skipped, "wrong machine"),
+        (r#"fail("it is broken");"#, Failed, "it is broken"),
+        (r#"fail("it is broken", #{ how: "very" });"#, Failed, "it is broken"),
+        (r#"error("no lab");"#, Errored, "no lab"),
+        ("check(1 > 2, \"numbers are ordered\");", Failed, "numbers are ordered"),
+        (r#"partial("so"); fail("broken");"#, Failed, "broken"),
+        (r#"partial("so"); skip("not here");"#, Skipped, "not here"),
+        (r#"throw "a text";"#, Errored, "a text"),
+        (r#"throw #{ message: "a map" };"#, Errored, "a map"),
+        (r#"throw #{ kind: "assertion", blame: "product", message: "a failure" };"#, Failed, "a failure"),
+        (r#"throw #{ kind: "skipped", message: "by hand" };"#, Skipped, "by hand"),
+        ("throw 42;", Errored, "42"),
+        ("nonsense();", Errored, "no function `nonsense"),
+        ("let x = 1; x.nonsense", Errored, "nonsense"),
+        ("let a = []; a[3]", Errored, "3"),
+        ("1 / 0", Errored, "zero"),
+        (r#"try { fail("caught") } catch(e) { log(e.message) }"#, Passed, ""),
+        (r#"try { fail("again") } catch(e) { throw e }"#, Failed, "again"),
+        (r#"[1].for_each(|| fail("in a closure"));"#, Failed, "in a closure"),
+        (r#"step("s", || skip("in a step"));"#, Skipped, "in a step"),
+        (r#"repeat(3, |i| { if i == 1 { fail(`number ${i}`) } });"#, Failed, "number 1"),
+        (r#"parallel([|| 1, || fail("a branch")]);"#, Failed, "a branch"),
+        (r#"parallel([|| skip("a branch")]);"#, Skipped, "a branch"),
+    ] {
+        check(body, outcome, reason);
+    }
+    check_script("fn f(n) { f(n + 1) } fn run(args) { f(0) }", Errored, "recursion");
+}
+
+#[test]
+fn subcases_weigh_in() {
+    for (body, outcome, reason) in [
+        (r#"subtest("s", || {});"#, Passed, ""),
+        (r#"subtest("g", "s", || fail("why")); subtest("t", || {});"#, Failed, "1 of 2 subcases failed, first s: why"),
+        (r#"subtest("s", || fail("f")); subtest("t", || error("e"));"#, Errored, "1 of 2 subcases errored, first t: e"),
+        (r#"subtest("s", || nonsense());"#, Errored, "no function `nonsense"),
+        (r#"subtest("s", || skip("n")); subtest("t", || {});"#, Passed, ""),
+        (r#"subtest("s", || skip("n")); subtest("t", || skip("n"));"#, Skipped, "all 2 subcases were skipped"),
+        (r#"set_subtest("g", "s", "partial", "half"); subtest("t", || {});"#, Partial, "s: half"),
+        (r#"set_subtest("g", "s", "failed", "tool said so");"#, Failed, "tool said so"),
+        (r#"set_subtest("g", "s", "sort of");"#, Errored, "no result of a subcase"),
+        (r#"partial("p"); subtest("s", || fail("f"));"#, Failed, "first s: f"),
+        (r#"subtest("s", || partial("inside"));"#, Partial, "inside"),
+        (r#"declare("g", "never");"#, Errored, "1 of 1 declared subcases never ran, first never"),
+        (r#"declare("g", "s"); subtest("g", "s", || {});"#, Passed, ""),
+        (r#"declare("g", "s"); skip("not here");"#, Errored, "never ran"),
+        (r#"declare("g", "s"); fail("early");"#, Errored, "never ran, first s; then: early"),
+        (r#"subtest("s", || fail("f")); fail("later");"#, Failed, "later"),
+        (r#"subtest("s", || fail("f")); skip("later");"#, Failed, "first s: f; then: later"),
+        (r#"subtest("s", || error("e")); fail("later");"#, Errored, "first s: e; then: later"),
+        (r#"subtest("s", || fail("f")); error("later");"#, Errored, "later"),
+        (r#"subtest("s", || fail("1st")); subtest("s", || {});"#, Failed, "1st"),
+        (r#"subtest("s", || { subtest("inner", || fail("deep")); });"#, Failed, "inner: deep"),
+        (r#"if subtest("s", || fail("x")) != "failed" { error("the word is wrong") }"#, Failed, "x"),
+        (r#"parallel([|| subtest("a", || fail("in a branch")), || subtest("b", || {})]);"#, Failed, "in a branch"),
+    ] {
+        check(body, outcome, reason);
+    }
+    let ran = check(r#"subtest("g", "s", || fail("why")); subtest("t", || skip("no"));"#, Failed, "why");
+    assert_eq!(ran.subcases("a"), [("g/s".into(), Failed, "why".into()), ("t".into(), Skipped, "no".into())]);
+}
+
+#[test]
+fn prepare_cannot_fail_the_product() {
+    for (prepare, outcome, reason) in [
+        (r#"fail("no disk")"#, Errored, "prepare: no disk"),
+        (r#"error("no lab")"#, Errored, "no lab"),
+        (r#"skip("not here")"#, Skipped, "not here"),
+        (r#"partial("half")"#, Partial, "half"),
+        ("nonsense()", Errored, "nonsense"),
+        (r#"subtest("s", || fail("f"))"#, Failed, "first s: f"),
+    ] {
+        let ran = check_script(&format!("fn prepare(args) {{ {prepare} }} fn run(args) {{ log(\"ran\"); }}"), outcome, reason);
+        let is_run = matches!(outcome, Partial | Failed);
+        assert_eq!(ran.said("a").contains(&"ran".to_string()), is_run, "{}", ran.transcript());
+    }
+}
+
+#[test]
+fn an_outcome_crosses_imported_modules() {
+    let module = r#"
+        fn judge(what) { if what == "skip" { skip("from far") } else { fail("from far") } }
+        fn through(f) { f.call() }
+    "#;
+    for (body, outcome) in [
+        (r#"import "lib/far" as far; far::judge("skip");"#, Skipped),
+        (r#"import "lib/far" as far; far::judge("fail");"#, Failed),
+        (r#"import "lib/far" as far; far::through(|| skip("from far"));"#, Skipped),
+        (r#"import "lib/far" as far; subtest("s", || far::judge("fail"));"#, Failed),
+    ] {
+        let script = format!("fn run(args) {{ {body} }}");
+        let ran = Xrt::new().file("scripts/lib/far.rhai", module).file("scripts/a.rhai", script).testcase("a").run();
+        assert_eq!(ran.outcome("a"), outcome, "{body}\n{}", ran.transcript());
+        assert!(ran.reason("a").contains("from far"), "{}", ran.reason("a"));
+    }
+}
+
+#[test]
+fn what_comes_after_the_judgement_changes_nothing() {
+    let script = r#"
+        fn prepare(args) { this.seen = ["prepare"]; defer(|| log("deferred in prepare")); }
+        fn run(args) {
+            this.seen += "run";
+            defer(|| log("deferred first"));
+            defer(|| fail("a clean-up that fails"));
+            defer(|| log("deferred last"));
+            if args.bad { fail("bad") }
+        }
+        fn pre_logs(args) { this.seen += "pre_logs"; fail("pre_logs is broken"); }
+        fn post_run(args) { log(`${this.seen} ${passed()}`); throw "post_run is broken"; }
+        fn meta() { #{ args: #{ bad: false } } }
+    "#;
+    for (word, exit, outcome, seen) in [
+        ("bad=no", 0, Passed, r#"["prepare", "run", "pre_logs"] true"#),
+        ("bad", 1, Failed, r#"["prepare", "run", "pre_logs"] false"#),
+    ] {
+        let ran = Xrt::new().script("a.rhai", script).arg(word).run().ends(exit);
+        assert_eq!(ran.outcome("a"), outcome);
+        let said = ran.said("a");
+        let position = |wanted: &str| {
+            said.iter().position(|line| line.contains(wanted)).unwrap_or_else(|| panic!("no `{wanted}` in {said:#?}"))
+        };
+        let order = [
+            "pre_logs is broken",
+            seen,
+            "post_run is broken",
+            "deferred last",
+            "a clean-up that fails",
+            "deferred first",
+            "deferred in prepare",
+        ];
+        assert!(order.map(position).is_sorted(), "{said:#?}");
+        let warnings = ran.facts("a").into_iter().filter(|f| matches!(f, Fact::Logged { level: Level::Warning, .. })).count();
+        assert_eq!(warnings, 3, "{said:#?}");
+    }
+}
+
+#[test]
+fn a_skipped_testcase_runs_its_clean_ups_only() {
+    let ran = check_script(
+        r#"fn run(args) { defer(|| log("cleaned")); skip("no") } fn post_run(args) { log("post_run") }"#,
+        Skipped,
+        "no",
+    );
+    assert_eq!(ran.said("a"), ["cleaned"]);
 }

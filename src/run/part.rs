@@ -31,7 +31,7 @@ impl Part {
     }
 
     /// How it ended, with a failure for its card where it is not fine.
-    pub fn ended(self) -> (String, String, f64, Ended) {
+    pub fn ended(&self) -> Ended {
         let failure = self.outcome.is_bad().then(|| {
             let (kind, blame) = match self.outcome {
                 Outcome::Failed => (Kind::Assertion, Blame::Product),
@@ -42,7 +42,7 @@ impl Part {
             let (causes, frames, calls) = (Vec::new(), Vec::new(), Vec::new());
             Box::new(Failure { kind, blame, message, data, causes, help: None, frames, calls })
         });
-        (self.group, self.name, self.took, Ended { outcome: self.outcome, reason: self.reason, failure })
+        Ended { outcome: self.outcome, reason: self.reason.clone(), failure }
     }
 }
 
