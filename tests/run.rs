@@ -1,13 +1,7 @@
 //! Runs of `xrt` as a person makes them: outcomes, exit statuses, limits, Ctrl-C, what is left behind.
 
-use crate::support::poll;
 use crate::support::xrt::{Ran, Xrt};
-use rustix::process::Signal;
-use std::fs;
-use std::path::Path;
-use xenrt::error::{Blame, Kind};
-use xenrt::event::{Fact, Level, Outcome, Verdict};
-use xenrt::report::Summary;
+use xenrt::event::{Fact, Level, Outcome};
 
 use Outcome::{Errored, Failed, Partial, Passed, Skipped};
 

@@ -7,9 +7,11 @@
 
 mod case;
 mod junit;
+mod output;
 mod part;
 mod program;
 mod protocol;
+mod report;
 mod step;
 mod tap;
 

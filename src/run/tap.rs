@@ -115,7 +115,7 @@ impl Reader {
             return;
         }
         let depth = indent / STEP;
-        let line = if indent % STEP == 0 && depth <= DEEPEST { parse(bare) } else { Line::Other };
+        let line = if indent.is_multiple_of(STEP) && depth <= DEEPEST { parse(bare) } else { Line::Other };
         match line {
             Line::Other if self.is_strict && !bare.is_empty() => {
                 self.problem(format!("line {number} is not TAP, and `pragma +strict` forbids that"));

@@ -7,6 +7,7 @@ use crate::event::{Fact, Outcome};
 use crate::lab::Lab;
 use crate::vars::Variables;
 use rhai::{Dynamic, Map, NativeCallContext};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A testcase while it runs.
@@ -24,6 +25,8 @@ pub struct Case {
 struct State {
     deferred: Vec<Deferred>,
     subcases: Vec<Subcase>,
+    /// Where each subcase is, by group and name: a program may report a hundred thousand.
+    places: HashMap<(String, String), usize>,
     partial: Option<String>,
     /// Nothing until `prepare` and `run` are over.
     judged: Option<Outcome>,
@@ -37,6 +40,18 @@ pub struct Subcase {
     /// Nothing while it is only declared.
     pub outcome: Option<Outcome>,
     pub reason: String,
+}
+
+impl State {
+    /// The subcase of this name, made when there is none.
+    fn subcase(&mut self, group: &str, name: &str) -> &mut Subcase {
+        let end = self.subcases.len();
+        let place = *self.places.entry((group.into(), name.into())).or_insert(end);
+        if place == end {
+            self.subcases.push(Subcase { group: group.into(), name: name.into(), outcome: None, reason: String::new() });
+        }
+        &mut self.subcases[place]
+    }
 }
 
 /// How an engine carries the testcase it works for.
@@ -85,10 +100,7 @@ impl Case {
 
     /// Announces a subcase, so that an early end cannot hide that it never ran.
     pub fn declare(&self, group: &str, name: &str) {
-        let mut state = self.lock();
-        if !state.subcases.iter().any(|s| s.group == group && s.name == name) {
-            state.subcases.push(Subcase { group: group.into(), name: name.into(), outcome: None, reason: String::new() });
-        }
+        self.lock().subcase(group, name);
     }
 
     /// Records the result of a subcase; of two results for one name the worse counts.
@@ -97,13 +109,10 @@ impl Case {
         let told = (!reason.is_empty()).then(|| reason.clone());
         self.context.publish(Fact::Subcase { group: group.into(), name: name.into(), outcome, reason: told, took, failure });
         let mut state = self.lock();
-        match state.subcases.iter_mut().find(|s| s.group == group && s.name == name) {
-            Some(known) if known.outcome.is_some_and(|o| severity(o) >= severity(outcome)) => {}
-            Some(known) => {
-                known.outcome = Some(outcome);
-                known.reason = reason;
-            }
-            None => state.subcases.push(Subcase { group: group.into(), name: name.into(), outcome: Some(outcome), reason }),
+        let subcase = state.subcase(group, name);
+        if subcase.outcome.is_none_or(|known| severity(known) < severity(outcome)) {
+            subcase.outcome = Some(outcome);
+            subcase.reason = reason;
         }
     }
 

@@ -25,6 +25,9 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How long output is waited for after the shell has ended, when something that it left behind keeps the pipes open.
 const AFTERMATH: Duration = Duration::from_millis(500);
 
+/// How long altogether, however much what it left behind still says.
+const LONGEST_AFTERMATH: Duration = Duration::from_secs(5);
+
 /// Bytes moved at a time.
 const BLOCK: usize = 64 << 10;
 
@@ -45,7 +48,15 @@ impl Transport for Local {
 
     fn exec(&self, command: &Command, cancel: &Cancel) -> Result<Output> {
         cancel.check()?;
-        Run::start(command, cancel)?.finish()
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.args(["-c", &command.text]);
+        let start = |shell: &mut std::process::Command| {
+            shell.spawn().map_err(|e| match e.kind() {
+                ErrorKind::InvalidInput => Error::new(Kind::Malformed, "a command cannot contain a NUL byte"),
+                _ => Error::new(Kind::Internal, format!("cannot start a shell: {e}")).because(e),
+            })
+        };
+        Run::start(shell, start, command, GRACE, cancel, &mut |_, _| ())?.finish()
     }
 
     fn read_file(&self, path: &str, limit: u64, cancel: &Cancel) -> Result<Vec<u8>> {
@@ -108,6 +119,32 @@ impl Transport for Local {
     }
 
     fn hang_up(&self) {}
+}
+
+/// Which of a program's two streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// Runs a program of this machine without a shell, otherwise as [`Transport::exec`] runs a command: in a process group of its own,
+/// with the limits and files of `command`, whose text is only for messages.
+///
+/// `start` spawns it and says why it cannot; `hear` gets its output as it comes; `grace` is how long it may take to end when told to.
+///
+/// # Errors
+/// Those of `start`; `Timeout`, `Cancelled`.
+pub fn run(
+    program: std::process::Command,
+    start: impl FnOnce(&mut std::process::Command) -> Result<Child>,
+    command: &Command,
+    grace: Duration,
+    cancel: &Cancel,
+    hear: &mut dyn FnMut(Stream, &[u8]),
+) -> Result<Output> {
+    cancel.check()?;
+    Run::start(program, start, command, grace, cancel, hear)?.finish()
 }
 
 /// A file of the machine under test: what is wrong with it is not the user's fault, unlike what is wrong with our own files.
@@ -180,6 +217,8 @@ fn write_blocks(path: &Path, mode: u32, doing: &str, fill: impl FnOnce(&mut File
 struct Run<'a> {
     command: &'a Command,
     cancel: &'a Cancel,
+    grace: Duration,
+    hear: &'a mut dyn FnMut(Stream, &[u8]),
     child: Child,
     group: Option<Pid>,
     /// Readable when the shell has ended. Old kernels have none; the clock does then.
@@ -193,26 +232,28 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn start(command: &'a Command, cancel: &'a Cancel) -> Result<Run<'a>> {
-        let starting = "start a shell";
+    fn start(
+        mut program: std::process::Command,
+        start: impl FnOnce(&mut std::process::Command) -> Result<Child>,
+        command: &'a Command,
+        grace: Duration,
+        cancel: &'a Cancel,
+        hear: &'a mut dyn FnMut(Stream, &[u8]),
+    ) -> Result<Run<'a>> {
         let stdout = Pipe::new(command.keep, command.stdout_file.as_ref())?;
         let stderr = Pipe::new(command.keep, command.stderr_file.as_ref())?;
-        let bell = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC).map_err(std::io::Error::from).at(starting)?);
-        let started = Instant::now();
-        let child = std::process::Command::new("/bin/sh")
-            .args(["-c", &command.text])
+        let bell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC).map_err(std::io::Error::from).at("set up a pipe")?;
+        program
             .stdin(if command.stdin.is_empty() { Stdio::null() } else { Stdio::piped() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .map_err(|e| match e.kind() {
-                ErrorKind::InvalidInput => Error::new(Kind::Malformed, "a command cannot contain a NUL byte"),
-                _ => Error::new(Kind::Internal, format!("cannot {starting}: {e}")).because(e),
-            })?;
+            .process_group(0);
+        let started = Instant::now();
+        let child = start(&mut program)?;
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let end = group.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        let mut run = Run { command, cancel, child, group, end, bell, stdout, stderr, sent: 0, started };
+        let bell = Arc::new(bell);
+        let mut run = Run { command, cancel, grace, hear, child, group, end, bell, stdout, stderr, sent: 0, started };
         run.stdout.fd = run.child.stdout.take().map(OwnedFd::from);
         run.stderr.fd = run.child.stderr.take().map(OwnedFd::from);
         for fd in run.stdout.fd.iter().chain(&run.stderr.fd).map(AsFd::as_fd).chain(run.child.stdin.as_ref().map(AsFd::as_fd)) {
@@ -251,16 +292,17 @@ impl<'a> Run<'a> {
 
     /// Moves the streams until the command has ended; nothing when its time is over or the flag is raised.
     fn watch(&mut self, limit: Option<Instant>) -> Result<Option<ExitStatus>> {
-        let mut ended: Option<(ExitStatus, Instant)> = None;
+        let mut ended: Option<(ExitStatus, Instant, Instant)> = None;
         loop {
             let now = Instant::now();
             if ended.is_none() {
-                ended = self.child.try_wait().at("wait for a command")?.map(|status| (status, now));
+                ended = self.child.try_wait().at("wait for a command")?.map(|status| (status, now, now));
             }
-            let moved = self.stdout.drain()? | self.stderr.drain()? | self.feed();
-            if let Some((status, since)) = &mut ended {
+            let moved = self.drain()? | self.feed();
+            if let Some((status, at, since)) = &mut ended {
                 let is_read = self.stdout.fd.is_none() && self.stderr.fd.is_none();
-                if is_read || !moved && now.saturating_duration_since(*since) >= AFTERMATH {
+                let is_quiet = !moved && now.saturating_duration_since(*since) >= AFTERMATH;
+                if is_read || is_quiet || now.saturating_duration_since(*at) >= LONGEST_AFTERMATH {
                     return Ok(Some(*status));
                 }
                 if moved {
@@ -271,9 +313,15 @@ impl<'a> Run<'a> {
                 return Ok(None);
             }
             if !moved {
-                self.wait(limit, ended.map(|(_, since)| since + AFTERMATH))?;
+                self.wait(limit, ended.map(|(_, _, since)| since + AFTERMATH))?;
             }
         }
+    }
+
+    /// Takes what is there of both streams; whether there was anything.
+    fn drain(&mut self) -> Result<bool> {
+        let said = self.stdout.drain(&mut |bytes| (self.hear)(Stream::Stdout, bytes))?;
+        Ok(said | self.stderr.drain(&mut |bytes| (self.hear)(Stream::Stderr, bytes))?)
     }
 
     /// Gives the command more of its input; whether it took any.
@@ -320,20 +368,22 @@ impl<'a> Run<'a> {
         let (begun, pause) = (Instant::now(), Cancel::new());
         let mut killed = false;
         while self.child.try_wait().at("wait for a command")?.is_none() {
-            if !killed && begun.elapsed() > GRACE {
+            if !killed && begun.elapsed() > self.grace {
                 let _ = kill_process_group(group, Signal::KILL);
                 killed = true;
             }
-            if begun.elapsed() > GRACE * 3 {
+            if begun.elapsed() > self.grace + GRACE * 2 {
                 // It hangs in the kernel. It cannot be waited for, and is reaped by whoever comes after us.
                 break;
             }
-            pause.sleep(Duration::from_millis(5))?;
+            // A program that cleans up says something, and must not wait for somebody to read it.
+            if !self.drain()? {
+                pause.sleep(Duration::from_millis(5))?;
+            }
         }
         let _ = kill_process_group(group, Signal::KILL);
         // What it said at the end belongs to what it said.
-        self.stdout.drain()?;
-        self.stderr.drain()?;
+        self.drain()?;
         Ok(())
     }
 
@@ -374,7 +424,7 @@ impl Pipe {
     }
 
     /// Takes what is there, up to a block; whether there was anything.
-    fn drain(&mut self) -> Result<bool> {
+    fn drain(&mut self, hear: &mut dyn FnMut(&[u8])) -> Result<bool> {
         let Some(fd) = &self.fd else { return Ok(false) };
         let mut buffer = [0u8; BLOCK];
         match read(fd.as_fd(), &mut buffer) {
@@ -384,6 +434,7 @@ impl Pipe {
             }
             Ok(count) => {
                 self.kept.push(&buffer[..count]);
+                hear(&buffer[..count]);
                 if let Some((file, path)) = &mut self.file {
                     file.write_all(&buffer[..count]).at(format_args!("write the output to `{}`", path.display()))?;
                 }
