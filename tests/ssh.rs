@@ -34,7 +34,7 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + LONG;
     while !holds() {
         assert!(Instant::now() < end, "{what}");
-        std::thread::yield_now();
+        Cancel::new().sleep(Duration::from_millis(5)).unwrap();
     }
 }
 

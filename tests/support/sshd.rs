@@ -26,7 +26,7 @@ pub struct Options {
     pub config: Vec<String>,
     /// The text of a script that is the user's login shell. `exec /bin/sh "$@"` goes on as usual.
     pub shell: Option<String>,
-    /// Log in as root (with the key; root's password stays what it is).
+    /// Log in as root (with the key; root's password stays what it is), but in a home of the test's own.
     pub root: bool,
 }
 
@@ -202,7 +202,10 @@ impl Sshd {
             log: Arc::default(),
             account: account.map(|(user, _)| user),
         };
-        sshd.configure(&options.config);
+        let mut config = options.config;
+        // Root's own start-up files are none of a test's business.
+        config.extend(options.root.then(|| format!("SetEnv HOME={}", sshd.home.display())));
+        sshd.configure(&config);
         sshd
     }
 
@@ -349,6 +352,7 @@ fn make_user(home: &Path, shell: &Path) -> (String, String) {
 fn remove_user(user: &str) {
     let output = Command::new("id").args(["-u", user]).output().expect("id is installed");
     let uid: u32 = String::from_utf8_lossy(&output.stdout).trim().parse().expect("the user exists");
+    assert_ne!(uid, 0, "not everybody's processes");
     // What the user's commands left running: all of it was started by this test.
     for pid in processes() {
         if fs::metadata(format!("/proc/{pid}")).is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == uid) {

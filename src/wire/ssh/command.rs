@@ -40,12 +40,12 @@ pub(super) async fn run(desk: Rc<Desk>, ticket: Arc<Ticket>, text: String, stdin
             Ok(Done::Ended { status, took })
         }
         Ok(false) => {
-            slot.close().await?;
+            slot.give_up().await?;
             Err(Fault::Abandoned)
         }
         Err(Fault::Lost(why)) => Err(Fault::Lost(why)),
         Err(other) => {
-            slot.close().await?;
+            slot.give_up().await?;
             Err(other)
         }
     }
@@ -150,7 +150,7 @@ for f in $ours; do
   done
   [ $left = yes ] && kill -TERM -- -$p && doomed="$doomed -$p"
 done 2>/dev/null
-[ -z "$doomed" ] || { sleep 2; kill -KILL -- $doomed; } </dev/null >/dev/null 2>&1 &
+[ -z "$doomed" ] || (sleep 2; kill -KILL -- $doomed) </dev/null >/dev/null 2>&1 &
 "#;
 
 /// Runs [`REAP`]; how it went is nobody's concern, the caller has left.

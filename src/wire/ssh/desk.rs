@@ -34,6 +34,8 @@ pub(super) struct Desk {
     pub refused: Cell<Option<(Instant, usize)>>,
     pub sftp_busy: Cell<bool>,
     pub sftp: RefCell<Option<Sftp>>,
+    /// A command was given up: what it left there should be ended.
+    pub orphans: Cell<bool>,
     /// libssh2 was called since the owner last waited, so the socket was read.
     pub called: Cell<bool>,
     /// A job waits until it can send.
@@ -54,6 +56,7 @@ impl Desk {
             refused: Cell::default(),
             sftp_busy: Cell::default(),
             sftp: RefCell::default(),
+            orphans: Cell::default(),
             called: Cell::default(),
             wants_to_send: Cell::default(),
             again: Cell::default(),
@@ -220,7 +223,7 @@ impl Desk {
                     break;
                 }
                 Ok(None) => self.refused.set(Some((Instant::now(), self.open.get()))),
-                Err(Fault::Refused(r)) => return Err(Fault::Refused(without_sftp(r))),
+                Err(Fault::Refused(r)) => return Err(Fault::Refused(without_sftp(&r))),
                 Err(other) => return Err(other),
             }
             if self.open.get() == 0 && refused_alone.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
@@ -240,7 +243,7 @@ impl Desk {
     }
 }
 
-fn without_sftp(refusal: Refusal) -> Refusal {
+fn without_sftp(refusal: &Refusal) -> Refusal {
     Refusal {
         kind: Kind::Unsupported,
         why: format!("the server offers no SFTP: {}", refusal.why),
@@ -278,6 +281,19 @@ impl Slot {
     fn new(desk: &Rc<Desk>, channel: Channel) -> Slot {
         desk.open.set(desk.open.get() + 1);
         Slot { channel, desk: desk.clone() }
+    }
+
+    /// Ends the channel of a command that goes on. sshd answers only when the command has ended, so that is seen to first.
+    pub async fn give_up(mut self) -> Result<(), Fault> {
+        self.desk.writable().await;
+        let Slot { channel, desk } = &mut self;
+        let closed = desk.attempt(|| channel.close()).await?;
+        desk.orphans.set(true);
+        desk.again.set(true);
+        if closed.is_none() {
+            desk.finish(|| channel.close()).await?;
+        }
+        Ok(())
     }
 
     /// Ends the channel in order. Only then may it be dropped: dropping an open one would send half a packet.

@@ -186,6 +186,9 @@ impl Service<'_> {
                 }
                 self.stuck = false;
             }
+            if self.desk.orphans.replace(false) {
+                self.start_own(Role::Own, command::reap);
+            }
             if !self.desk.again.get() {
                 return Ok(());
             }
@@ -218,23 +221,18 @@ impl Service<'_> {
 
     /// What a job that has ended makes necessary.
     fn look_after(&mut self, job: &Job, result: &Result<Done, Fault>) {
-        let is_command = job.role == Role::Command;
-        match result {
-            Err(Fault::Abandoned) if is_command && job.ticket.is_begun() => self.start_own(Role::Own, command::reap),
-            Ok(Done::Ended { took, .. }) if is_command && self.owner.notes.settle_shell() => {
-                if command::is_suspicious(*took) {
-                    let (notes, whose) = (self.owner.notes.clone(), self.owner.target.machine());
-                    self.start_own(Role::Own, |desk, ticket| command::time_shell(desk, ticket, notes, whose));
-                }
-            }
-            _ => {}
+        let Ok(Done::Ended { took, .. }) = result else { return };
+        if job.role == Role::Command && self.owner.notes.settle_shell() && command::is_suspicious(*took) {
+            let (notes, whose) = (self.owner.notes.clone(), self.owner.target.machine());
+            self.start_own(Role::Own, |desk, ticket| command::time_shell(desk, ticket, notes, whose));
         }
     }
 
     /// Nobody waits for anything any more.
     fn is_over(&self) -> bool {
         let waits = self.jobs.iter().any(|job| job.answer.is_some() && !job.ticket.is_abandoned());
-        let deserted = self.deserted.is_some_and(|since| self.jobs.is_empty() || since.elapsed() > OWN_LIMIT);
+        let cleans_up = self.jobs.iter().any(|job| job.role == Role::Own);
+        let deserted = self.deserted.is_some_and(|since| !cleans_up || since.elapsed() > OWN_LIMIT);
         deserted || self.retired && !waits
     }
 
