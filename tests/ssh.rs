@@ -1,5 +1,6 @@
 //! Commands and files over SSH, against a real sshd.
 
+use crate::support::poll::{patience, until};
 use crate::support::sshd::{Options, Proxy, Sshd, free_port};
 use std::fs;
 use std::net::TcpListener;
@@ -31,11 +32,7 @@ fn password(text: &str) -> Login {
 
 /// Looks again until it holds.
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + LONG;
-    while !holds() {
-        assert!(Instant::now() < end, "{what}");
-        Cancel::new().sleep(Duration::from_millis(5)).unwrap();
-    }
+    until(patience(), || holds().then_some(())).unwrap_or_else(|e| panic!("{what}: {e}"));
 }
 
 /// All that an error says, for what must and must not be in it.
@@ -633,6 +630,13 @@ fn file_work_sees_the_flag() {
     assert!(!sshd.path("endless").exists());
     ssh.write_file("after", b"text", 0o600, &Cancel::new()).unwrap();
     assert_eq!(sshd.logins(), 1, "the connection stays");
+}
+
+#[test]
+fn a_server_that_runs_no_commands_says_so_by_its_own_words() {
+    let Some(sshd) = Options::default().force_command("echo only this; exit 9").start() else { return };
+    let output = exec(&sshd.ssh(), "uptime").unwrap();
+    assert_eq!((output.stdout.text().as_str(), output.status), ("only this\n", Status::Exited(9)), "{}", sshd.guest());
 }
 
 #[test]

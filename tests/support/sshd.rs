@@ -1,8 +1,9 @@
 //! A real sshd for one test: on a free loopback port, with keys and a throw-away user of its own, ended and removed with the value.
 //!
 //! `let Some(sshd) = Sshd::start() else { return };` and then `sshd.guest()` is what `--guest` takes. Where no sshd is installed the
-//! test is skipped loudly, and fails when `CI` is set. Password logins need root (they need a user that we may give a password).
+//! test is left out loudly, and fails when `CI` or `XRT_REQUIRE_SSHD` is set. Password logins need root (they need a user that we may give a password).
 
+use super::{poll, process, skip};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use xenrt::secret::Secret;
 use xenrt::wire::ssh::{HostKeys, Login, Ssh, Target};
 
@@ -66,8 +67,7 @@ impl Options {
 }
 
 fn skip(why: &str) -> Option<Sshd> {
-    assert!(std::env::var_os("CI").is_none(), "{why}");
-    eprintln!("SKIPPED: {why}");
+    skip::skip("XRT_REQUIRE_SSHD", why);
     None
 }
 
@@ -90,10 +90,6 @@ pub struct Sshd {
 impl Sshd {
     pub fn start() -> Option<Sshd> {
         Options::default().start()
-    }
-
-    pub fn options() -> Options {
-        Options::default()
     }
 
     /// As `--guest` takes it.
@@ -247,16 +243,12 @@ impl Sshd {
     }
 
     fn launch(&mut self) -> Result<(), ()> {
-        let mut process = Command::new(PROGRAM)
-            .args(["-D", "-e", "-f"])
-            .arg(self.path("config"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("sshd runs");
+        let mut command = process::tied(PROGRAM);
+        command.args(["-D", "-e", "-f"]).arg(self.path("config"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut process = process::spawn(command).expect("setpriv runs");
         let listening = follow(process.stderr.take().expect("a pipe"), self.log.clone());
-        let is_up = listening.recv_timeout(Duration::from_secs(20)).is_ok();
+        let is_up = listening.recv_timeout(poll::patience()).is_ok();
         if !is_up {
             process.kill().expect("sshd is ours");
             process.wait().expect("sshd is our child");
@@ -365,10 +357,8 @@ fn remove_user(user: &str) {
 
 /// Another test process may hold the lock on /etc/passwd.
 fn patiently(mut step: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !step() {
-        assert!(Instant::now() < end, "users cannot be made or removed: is /etc/passwd locked?");
-    }
+    let done = poll::until(poll::patience(), || step().then_some(()));
+    done.expect("users can be made and removed: is /etc/passwd locked?");
 }
 
 fn processes() -> Vec<u32> {
