@@ -15,7 +15,7 @@ use rhai::packages::{Package, StandardPackage};
 use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, Map, Module, OptimizationLevel, Position, Scope, Shared};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// The testcases that come with the program.
 pub static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scripts");
@@ -158,7 +158,7 @@ impl Scripts {
     /// # Errors
     /// The first syntax error.
     pub fn parse(&self, engine: &Engine, name: &str, text: &str) -> Result<AST, Box<Diagnostic>> {
-        let mut ast = engine.compile(text).map_err(|e| Box::new(Diagnostic::syntax(name, text, &e)))?;
+        let mut ast = compile(engine, name, text)?;
         ast.set_source(name);
         guard::guarded(engine, &ast)
             .map_err(|e| Box::new(Diagnostic::error("syntax", name, text, Position::NONE, super::failure::message(&e))))
@@ -212,6 +212,12 @@ impl Scripts {
     }
 }
 
+/// Compiles a source, which may name the library's constants.
+fn compile(engine: &Engine, name: &str, text: &str) -> Result<AST, Box<Diagnostic>> {
+    static CONSTANTS: LazyLock<Scope<'static>> = LazyLock::new(api::constants);
+    engine.compile_with_scope(&CONSTANTS, text).map_err(|e| Box::new(Diagnostic::syntax(name, text, &e)))
+}
+
 fn limits(engine: &mut Engine) {
     engine
         .set_max_call_levels(100)
@@ -241,7 +247,7 @@ impl Script {
     /// # Errors
     /// The first syntax error.
     pub fn read(engine: &Engine, name: &str, text: &str) -> Result<Script, Box<Diagnostic>> {
-        let mut ast = engine.compile(text).map_err(|e| Box::new(Diagnostic::syntax(name, text, &e)))?;
+        let mut ast = compile(engine, name, text)?;
         ast.set_source(name);
         let hooks = ast.iter_functions().map(|f| (f.name.to_string(), f.params.len())).collect();
         Ok(Script { ast, hooks })

@@ -20,7 +20,7 @@ mod result;
 mod testcase;
 
 use crate::lab::{Guest, Job};
-use rhai::{Dynamic, Module, Shared};
+use rhai::{Dynamic, Module, Scope, Shared};
 use std::sync::OnceLock;
 
 /// Name of a chapter of the manual, what it is about, and its functions.
@@ -52,6 +52,15 @@ pub fn module() -> Shared<Module> {
         all.into()
     })
     .clone()
+}
+
+/// The library's constants, as a compiler wants them that minds undefined names.
+pub fn constants() -> Scope<'static> {
+    let mut scope = Scope::new();
+    for (name, value) in module().iter_var() {
+        scope.push_constant_dynamic(name, value.clone());
+    }
+    scope
 }
 
 /// Whether a value is a handle: an object outside the script, which all copies of the value mean alike.
