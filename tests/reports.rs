@@ -1,6 +1,7 @@
 //! What people and other programs read about a run: console, failure card and report files, made from events alone.
 
 use crate::support::story::{Story, at, failure};
+use indicatif::TermLike;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
@@ -51,6 +52,7 @@ fn mixed() -> Story {
     story.tell("disk/iometer", Fact::Measured { name: "read_rate".into(), value: 412.53, unit: "MB/s".into() });
     story.after(4.2).end("disk/iometer", Outcome::Passed, None);
     story.start("guestops/reboot");
+    story.tell("guestops/reboot", Fact::PhaseStarted { phase: Phase::Run });
     story.tell("guestops/reboot", Fact::Logged { level: Level::Step, text: "reboot 1 of 50".into() });
     story.tell("guestops/reboot", Fact::Logged { level: Level::Warning, text: "clock is 3 s off\x1b[2J".into() });
     story.call("guestops/reboot", "h1", "systemctl reboot", 0.2, ActionEnd::Ok("exit 0".into()));
@@ -119,6 +121,7 @@ fn verbose_lines_tell_what_begins_and_every_call() {
     HH:MM:SS [0/4]   VALUE  disk/iometer      read_rate = 412.5 MB/s
     HH:MM:SS [1/4]    PASS  disk/iometer         4.2s
     HH:MM:SS [1/4]   START  guestops/reboot   The title of guestops/reboot
+    HH:MM:SS [1/4]   PHASE  guestops/reboot   run
     HH:MM:SS [1/4]    STEP  guestops/reboot   reboot 1 of 50
     HH:MM:SS [1/4]    WARN  guestops/reboot   clock is 3 s off?[2J
     HH:MM:SS [1/4]    CALL  guestops/reboot   h1: systemctl reboot
@@ -314,13 +317,32 @@ fn hostile_text_in_a_card_is_shown_and_not_obeyed() {
     }
 }
 
+/// What is written to a terminal in memory.
+struct OnTerm(indicatif::InMemoryTerm);
+
+impl Write for OnTerm {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        for line in String::from_utf8_lossy(bytes).split_inclusive('\n') {
+            match line.strip_suffix('\n') {
+                Some(line) => self.0.write_line(line)?,
+                None => self.0.write_str(line)?,
+            }
+        }
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 #[test]
 fn the_live_block_shows_what_runs_and_goes_away() {
     let term = indicatif::InMemoryTerm::new(20, 80);
     let size = Arc::new(Mutex::new((80, 20)));
     let shared = size.clone();
     let target = indicatif::ProgressDrawTarget::term_like_with_hz(Box::new(term.clone()), 255);
-    let mut live = Live::on(target, Options::default(), Box::new(move || *shared.lock().unwrap()));
+    let out = Box::new(OnTerm(term.clone()));
+    let mut live = Live::on(target, out, Options::default(), Box::new(move || *shared.lock().unwrap()));
     let mut summary = Summary::default();
 
     let ids: Vec<String> = (0..30).map(|n| format!("guest/TCBoot{n}-with-a-name-that-is-much-too-long")).collect();
@@ -337,7 +359,7 @@ fn the_live_block_shows_what_runs_and_goes_away() {
         live.on_event(event, &summary).unwrap();
     }
     let mut screen = || {
-        live.draw(at(133.0), &summary);
+        live.draw(at(133.0), &summary).unwrap();
         regex::Regex::new(r"\d\d:\d\d:\d\d").unwrap().replace_all(&term.contents(), "HH:MM:SS").into_owned()
     };
     insta::assert_snapshot!(screen(), @r"
@@ -409,6 +431,11 @@ fn a_testcase_has_a_log_in_the_old_form() {
     [VERBOSE] [TIME] argument loops = 3
     [VERBOSE] [TIME] argument note = "a <b> & \"c\""
     [VERBOSE] [TIME] time limit 10m00
+    [DELIMIT] [TIME] ========================================================================
+    [DELIMIT] [TIME] 
+    [DELIMIT] [TIME] run
+    [DELIMIT] [TIME] 
+    [DELIMIT] [TIME] ========================================================================
     [STEP] [TIME] reboot 1 of 50
     [WARNING] [TIME] clock is 3 s off␛[2J
     [VERBOSE] [TIME] h1: systemctl reboot …
@@ -703,10 +730,10 @@ fn a_report_that_cannot_be_opened_or_written_says_so_and_hurts_nobody() {
     }
     assert_eq!(open("junti", &opening(dir.path())).err().unwrap().help.unwrap(), "did you mean `junit`?");
 
-    struct Closed;
-    impl Write for Closed {
+    struct Refuses(std::io::ErrorKind);
+    impl Write for Refuses {
         fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
-            Err(std::io::ErrorKind::BrokenPipe.into())
+            Err(self.0.into())
         }
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
@@ -714,10 +741,12 @@ fn a_report_that_cannot_be_opened_or_written_says_so_and_hurts_nobody() {
     }
     let page = Page::default();
     let console = |out: Box<dyn Write + Send>| Box::new(Console::new(Options::default(), out));
-    let mut reports = Reports::new(vec![console(Box::new(Closed)), console(Box::new(page.clone()))]);
+    use std::io::ErrorKind::{BrokenPipe, StorageFull};
+    let outs: [Box<dyn Write + Send>; 3] = [Box::new(Refuses(StorageFull)), Box::new(Refuses(BrokenPipe)), Box::new(page.clone())];
+    let mut reports = Reports::new(outs.into_iter().map(|out| console(out) as Box<dyn Report>).collect());
     mixed().events.iter().for_each(|e| reports.on_event(e).unwrap());
     let errors = reports.close();
-    assert_eq!(errors.len(), 1);
+    assert_eq!(errors.len(), 1, "a full disk is told, a reader that went away is not: {errors:?}");
     assert!(errors[0].what.starts_with("console: cannot write to the console"), "{}", errors[0].what);
     assert!(page.text().contains("FAILED (exit 1)"), "the other one goes on");
 }

@@ -5,19 +5,20 @@ use super::{Opening, Report, Summary};
 use crate::error::{Result, Whereabouts};
 use crate::event::{Event, Fact};
 use crate::time::Timestamp;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long nothing may be heard of a run.
 const HEARTBEAT: Duration = Duration::from_mins(1);
 
-/// Writes lines to a stream. A stream that is closed ends it, not the run.
+/// Writes lines to a stream. Nobody listening any more (`xrt … | head`) is no error: the run goes on, and is in its log.
 pub struct Console {
     lines: Lines,
     out: Box<dyn Write + Send>,
     text: String,
     last: Option<Timestamp>,
+    is_closed: bool,
 }
 
 pub(super) fn open(_: &Path, opening: &Opening) -> Result<Box<dyn Report>> {
@@ -26,13 +27,13 @@ pub(super) fn open(_: &Path, opening: &Opening) -> Result<Box<dyn Report>> {
 
 impl Console {
     pub fn new(options: Options, out: Box<dyn Write + Send>) -> Console {
-        Console { lines: Lines::new(options), out, text: String::new(), last: None }
+        Console { lines: Lines::new(options), out, text: String::new(), last: None, is_closed: false }
     }
 
     /// Says what runs when nothing was heard for a minute.
     ///
     /// # Errors
-    /// The stream is closed.
+    /// The stream cannot be written to (a full disk).
     pub fn beat(&mut self, now: Timestamp, summary: &Summary) -> Result<()> {
         if self.last.is_some_and(|last| now.since(last) >= HEARTBEAT) && !summary.is_over() {
             self.lines.heartbeat(now, summary, &mut self.text);
@@ -42,13 +43,18 @@ impl Console {
     }
 
     fn hand_over(&mut self, now: Timestamp) -> Result<()> {
-        if self.text.is_empty() {
+        let text = std::mem::take(&mut self.text);
+        if text.is_empty() || self.is_closed {
             return Ok(());
         }
         self.last = Some(now);
-        let written = self.out.write_all(self.text.as_bytes()).and_then(|()| self.out.flush());
-        self.text.clear();
-        written.at("write to the console")
+        match self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.is_closed = true;
+                Ok(())
+            }
+            written => written.at("write to the console"),
+        }
     }
 }
 

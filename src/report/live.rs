@@ -7,11 +7,12 @@
 use super::lines::{Lines, Options};
 use super::text::{ascii, bar, clean, cut_end, cut_middle, pad, width};
 use super::{Case, Opening, Report, RunningAction, Summary};
-use crate::error::Result;
+use crate::error::{Result, Whereabouts};
 use crate::event::{Event, Phase};
 use crate::time::Timestamp;
 use crate::unit::show_duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The highest that the block gets.
@@ -27,6 +28,9 @@ pub type ScreenSize = Box<dyn Fn() -> (usize, usize) + Send>;
 pub struct Live {
     lines: Lines,
     block: ProgressBar,
+    /// The same terminal, for what scrolls. The block's own way of printing fills lines up with blanks instead of ending them,
+    /// and a card copied from the screen would be one long line.
+    out: Box<dyn Write + Send>,
     size: ScreenSize,
     /// What is to scroll, collected until the next drawing.
     text: String,
@@ -39,33 +43,40 @@ pub(super) fn open(path: &Path, opening: &Opening) -> Result<Box<dyn Report>> {
         return super::console::open(path, opening);
     }
     let size = Box::new(move || screen().unwrap_or((80, 24)));
-    Ok(Box::new(Live::on(ProgressDrawTarget::stdout_with_hz(10), opening.options, size)))
+    Ok(Box::new(Live::on(ProgressDrawTarget::stdout_with_hz(10), (opening.stream)(), opening.options, size)))
 }
 
 impl Live {
-    pub fn on(target: ProgressDrawTarget, options: Options, size: ScreenSize) -> Live {
+    /// Draws on the terminal that `target` and `out` both are.
+    pub fn on(target: ProgressDrawTarget, out: Box<dyn Write + Send>, options: Options, size: ScreenSize) -> Live {
         let options = Options { width: Some(size().0), ..options };
         let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
         let block = ProgressBar::with_draw_target(None, target).with_style(style).with_finish(ProgressFinish::AndClear);
-        Live { lines: Lines::new(options), block, size, text: String::new() }
+        Live { lines: Lines::new(options), block, out, size, text: String::new() }
     }
 
     /// Draws what there is to show at this time: what scrolls, and the block.
-    pub fn draw(&mut self, now: Timestamp, summary: &Summary) {
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn draw(&mut self, now: Timestamp, summary: &Summary) -> Result<()> {
         let (columns, rows) = (self.size)();
         self.lines.options.width = Some(columns);
         if summary.run().started.is_some() && !summary.is_over() {
             self.block.set_message(self.block_text(now, summary, columns, rows));
         }
-        self.scroll();
+        self.scroll()?;
         self.block.tick();
+        Ok(())
     }
 
-    fn scroll(&mut self) {
-        let text = std::mem::take(&mut self.text);
-        if let Some(text) = text.strip_suffix('\n') {
-            self.block.println(text);
+    fn scroll(&mut self) -> Result<()> {
+        if self.text.is_empty() {
+            return Ok(());
         }
+        let (text, out) = (std::mem::take(&mut self.text), &mut self.out);
+        let written = self.block.suspend(|| out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+        written.at("write to the terminal")
     }
 
     fn block_text(&self, now: Timestamp, summary: &Summary, columns: usize, rows: usize) -> String {
@@ -156,18 +167,14 @@ impl Report for Live {
     }
 
     fn on_tick(&mut self, summary: &Summary) -> Result<()> {
-        self.draw(Timestamp::now(), summary);
-        Ok(())
+        self.draw(Timestamp::now(), summary)
     }
 
     fn finish(&mut self, summary: &Summary, files: &[PathBuf]) -> Result<()> {
         self.lines.options.width = Some((self.size)().0);
-        self.scroll();
         self.lines.end(summary, files, &mut self.text);
-        self.block.set_message("");
-        self.scroll();
         self.block.finish_and_clear();
-        Ok(())
+        self.scroll()
     }
 
     fn name(&self) -> String {

@@ -188,7 +188,6 @@ impl Reports {
             Ok(()) => true,
             Err(error) => {
                 let what = format!("{}: {}", report.name(), error.what);
-                tracing::error!("{what}");
                 errors.push(Error { what, ..error });
                 false
             }
