@@ -194,7 +194,7 @@ fn open_stream(io: &Io, args: &RunArgs, results: &Results, mask: &Mask, cancel: 
     let verbosity = Verbosity::from_flags(args.quiet, args.verbose);
     let (results_dir, options) = (results.dir.clone(), io.look(verbosity));
     let opening = Opening { results: results_dir, options, stream: || Box::new(std::io::stdout()), screen: crate::cli::screen };
-    let mut specs = vec!["testlog", if io.is_terminal() && !args.plain { "live" } else { "console" }];
+    let mut specs = vec!["testlog", "junit", "html", if io.is_terminal() && !args.plain { "live" } else { "console" }];
     specs.extend(args.report.iter().map(String::as_str));
     let reports = specs.iter().map(|spec| report::open(spec, &opening)).collect::<Result<Vec<Box<dyn Report>>>>();
     let reports = reports.map_err(|e| e.blame(Blame::User))?;
