@@ -155,6 +155,14 @@ impl Case {
     }
 
     /// Whether it has begun and has no result.
+    /// What a command line calls it: its file, or its name when it is inside the program.
+    pub fn reference(&self) -> &str {
+        match self.file.to_str() {
+            Some(file) if !file.is_empty() && !file.starts_with("builtin:") => file,
+            _ => &self.testcase,
+        }
+    }
+
     pub fn is_running(&self) -> bool {
         self.started.is_some() && self.outcome.is_none()
     }

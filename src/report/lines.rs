@@ -394,18 +394,20 @@ impl Lines {
         if !results.is_empty() {
             let _ = write!(line, "   results: {}", clean(&results));
         }
-        for file in files {
-            let _ = write!(line, "   {}", clean(&file.display().to_string()));
-        }
         let _ = writeln!(out, "{line}");
+        let is_page = |file: &&PathBuf| file.extension().is_some_and(|e| e == "html");
+        for file in files.iter().filter(|file| is_page(file) || !file.starts_with(&summary.run().results)) {
+            let label = if is_page(&file) { "page: " } else { "wrote:" };
+            let _ = writeln!(out, "   {label} {}", clean(&file.display().to_string()));
+        }
         if summary.not_passed().next().is_some() {
             let _ = writeln!(
                 out,
                 "   again: {}",
-                clean(&text::shell_line(&rerun(summary.run(), summary.not_passed().map(|c| c.testcase.as_str()))))
+                clean(&text::shell_line(&rerun(summary.run(), summary.not_passed().map(Case::reference))))
             );
         }
-        if !results.is_empty() && !files.iter().any(|f| f.extension().is_some_and(|e| e == "html")) {
+        if !results.is_empty() && !files.iter().any(|file| is_page(&file)) {
             let replay = ["xrt", "replay", results.as_str(), "--report", "html"].map(String::from);
             let _ = writeln!(out, "   page:  {}", clean(&text::shell_line(&replay)));
         }
@@ -435,7 +437,7 @@ pub(super) fn rerun<'a>(run: &Run, testcases: impl IntoIterator<Item = &'a str>)
     let command = &run.command;
     let mut wanted: Vec<&str> = testcases.into_iter().take(FEW + 1).collect();
     wanted.dedup();
-    let names_testcases = |word: &str| word == "--testcase" || word.starts_with("--testcase=");
+    let names_testcases = |word: &str| ["--testcase", "-T"].contains(&word) || word.starts_with("--testcase=");
     if wanted.len() > FEW || wanted.contains(&"") || !command.iter().any(|w| names_testcases(w)) {
         return command.clone();
     }
@@ -447,7 +449,7 @@ pub(super) fn rerun<'a>(run: &Run, testcases: impl IntoIterator<Item = &'a str>)
             again.push(word.clone());
             continue;
         }
-        if word == "--testcase" {
+        if !word.contains('=') {
             words.next();
         }
         if !std::mem::replace(&mut is_named, true) {
