@@ -108,7 +108,7 @@ fn a_run_of_many_is_one_line_an_event_and_cards_at_the_end() {
        FAIL  guestops/reboot   the guest did not really reboot  boot.rhai:13
     BLOCKED  guestops/suspend  guestops/reboot failed
     FAILED (exit 1)   results: results/20261122-090000-7f3a
-       again: xrt --guest h1 --testcase guestops/reboot --testcase guestops/suspend loops=3
+       again: xrt --guest h1 --testcase scripts/guestops/reboot.rhai --testcase scripts/guestops/suspend.rhai loops=3
        page:  xrt replay results/20261122-090000-7f3a --report html
     "#);
 }
@@ -166,7 +166,7 @@ fn verbose_lines_tell_what_begins_and_every_call() {
        FAIL  guestops/reboot   the guest did not really reboot  boot.rhai:13
     BLOCKED  guestops/suspend  guestops/reboot failed
     FAILED (exit 1)   results: results/20261122-090000-7f3a
-       again: xrt --guest h1 --testcase guestops/reboot --testcase guestops/suspend loops=3
+       again: xrt --guest h1 --testcase scripts/guestops/reboot.rhai --testcase scripts/guestops/suspend.rhai loops=3
        page:  xrt replay results/20261122-090000-7f3a --report html
     "#);
 }
@@ -267,7 +267,7 @@ fn a_single_testcase_shows_its_card_at_once_and_its_values_at_the_end() {
 
     ── 1 testcase in 9.0s ── 1 failed ──────────────────────────────────────────────────────────────────
     FAILED (exit 1)   results: results/20261122-090000-7f3a
-       again: xrt --guest h1 --testcase disk/iometer loops=3
+       again: xrt --guest h1 --testcase scripts/disk/iometer.rhai loops=3
        page:  xrt replay results/20261122-090000-7f3a --report html
     "#);
 }
@@ -284,7 +284,7 @@ fn a_run_that_was_cut_off_says_so() {
     CUT OFF  a                 never finished, it was in run
     NOT RUN  b                 never started
     INCOMPLETE (exit 3)   results: results/20261122-090000-7f3a
-       again: xrt --guest h1 --testcase a --testcase b loops=3
+       again: xrt --guest h1 --testcase scripts/a.rhai --testcase scripts/b.rhai loops=3
        page:  xrt replay results/20261122-090000-7f3a --report html
     ");
 }
@@ -553,7 +553,7 @@ fn junit_has_subcases_in_a_suite_of_their_testcase_and_no_green_for_what_did_not
                 <property name="arg.loops" value="3"/>
                 <property name="arg.note" value="a &lt;b&gt; &amp; &quot;c&quot;"/>
                 <property name="value.IOPS" value="1250 1/s"/>
-                <property name="rerun" value="xrt --guest h1 --testcase storage/matrix loops=3"/>
+                <property name="rerun" value="xrt --guest h1 --testcase scripts/storage/matrix.rhai loops=3"/>
             </properties>
             <testcase name="nfs/create" classname="storage.matrix" time="1.500"/>
             <testcase name="nfs/resize" classname="storage.matrix" time="1.500">
@@ -580,7 +580,7 @@ fn junit_has_subcases_in_a_suite_of_their_testcase_and_no_green_for_what_did_not
                     <property name="title" value="The title of storage/alone"/>
                     <property name="arg.loops" value="3"/>
                     <property name="arg.note" value="a &lt;b&gt; &amp; &quot;c&quot;"/>
-                    <property name="rerun" value="xrt --guest h1 --testcase storage/alone loops=3"/>
+                    <property name="rerun" value="xrt --guest h1 --testcase scripts/storage/alone.rhai loops=3"/>
                 </properties>
                 <failure message="the guest did not really reboot" type="assertion">FAIL storage/alone  assertion, blamed on the product
       the guest did not really reboot
@@ -622,7 +622,7 @@ fn junit_has_subcases_in_a_suite_of_their_testcase_and_no_green_for_what_did_not
                     <property name="title" value="The title of storage/late"/>
                     <property name="arg.loops" value="3"/>
                     <property name="arg.note" value="a &lt;b&gt; &amp; &quot;c&quot;"/>
-                    <property name="rerun" value="xrt --guest h1 --testcase storage/late loops=3"/>
+                    <property name="rerun" value="xrt --guest h1 --testcase scripts/storage/late.rhai loops=3"/>
                 </properties>
                 <error message="never finished: the run died while it was in run" type="unfinished"/>
                 <system-out>[[ATTACHMENT|results/20261122-090000-7f3a/storage.late/xenrt.log]]
@@ -638,7 +638,7 @@ fn junit_has_subcases_in_a_suite_of_their_testcase_and_no_green_for_what_did_not
             <testcase name="lone" classname="testcases" time="0.000" file="scripts/lone.rhai">
                 <properties>
                     <property name="title" value="The title of lone"/>
-                    <property name="rerun" value="xrt --guest h1 --testcase lone loops=3"/>
+                    <property name="rerun" value="xrt --guest h1 --testcase scripts/lone.rhai loops=3"/>
                 </properties>
                 <error message="storage/alone failed" type="blocked"/>
             </testcase>
