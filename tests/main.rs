@@ -3,12 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
 mod guest;
+mod limits;
 mod power;
 mod program;
 mod reports;
 mod run;
-mod support;
-
 mod ssh;
+mod support;
 mod tidy;
 mod vm;
