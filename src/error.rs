@@ -225,8 +225,8 @@ impl<T> Whereabouts<T> for std::io::Result<T> {
         self.map_err(|e| {
             let kind = match e.kind() {
                 std::io::ErrorKind::NotFound => Kind::NotFound,
-                std::io::ErrorKind::PermissionDenied => Kind::Refused,
-                _ => Kind::Internal,
+                // A full disk, a file where a directory should be: whatever it is, it is not a fault of ours.
+                _ => Kind::Refused,
             };
             Error::new(kind, format!("cannot {doing}: {e}")).blame(Blame::User).because(e)
         })
