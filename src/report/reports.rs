@@ -139,8 +139,13 @@ impl Report for Written {
     }
 }
 
-/// Writes a file so that a reader sees the old one or the whole new one.
+/// Writes a file so that a reader sees the old one or the whole new one. A device or a pipe is written to, never replaced.
 fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    // A link stays, and what it points at is replaced.
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return std::fs::OpenOptions::new().write(true).open(path)?.write_all(bytes);
+    }
     let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Readable as any other file of this user: a report is for others to read.
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
@@ -243,4 +248,32 @@ pub fn replay(log: LogReader, reports: Vec<Box<dyn Report>>) -> Result<(Summary,
     let errors = reports.close();
     let summary = std::mem::take(&mut *reports.summary.lock().unwrap_or_else(PoisonError::into_inner));
     Ok((summary, errors))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{FileTypeExt, symlink};
+
+    #[test]
+    fn a_file_is_replaced_and_a_pipe_or_a_link_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::write(at("file"), "old, and longer").unwrap();
+        symlink("file", at("link")).unwrap();
+        replace(&at("link"), b"new").unwrap();
+        assert_eq!(std::fs::read_to_string(at("file")).unwrap(), "new");
+        assert!(at("link").is_symlink());
+
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let pipe = at("pipe");
+        let reader = std::thread::spawn(move || std::fs::read_to_string(pipe).unwrap());
+        replace(&at("pipe"), b"through").unwrap();
+        assert_eq!(reader.join().unwrap(), "through");
+        assert!(at("pipe").metadata().unwrap().file_type().is_fifo());
+
+        assert!(replace(dir.path(), b"x").is_err() && replace(&at("no/such"), b"x").is_err());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3, "nothing is left beside them");
+    }
 }
