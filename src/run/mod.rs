@@ -20,7 +20,7 @@ pub use step::{Plan, PlannedCase};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Bus, Fact, Outcome, Planned, Verdict};
 use crate::lab::Lab;
-use crate::script::{STACK, Scripts};
+use crate::script::{Catalog, STACK, Scripts};
 use crate::time::{Cancel, Stop};
 use crate::vars::Variables;
 use std::path::PathBuf;
@@ -95,9 +95,10 @@ impl Runner {
     }
 
     fn started(&self, plan: &Plan) -> Fact {
+        let catalog = Catalog::new(self.scripts.clone());
         let planned = |c: &PlannedCase| Planned {
             id: c.id.clone(),
-            testcase: c.testcase.name.clone(),
+            testcase: catalog.reference(&c.testcase),
             title: c.testcase.meta.title.clone(),
             file: c.testcase.origin.source().into(),
         };

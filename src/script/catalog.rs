@@ -96,6 +96,14 @@ impl Catalog {
         Ok((found, wrong))
     }
 
+    /// What names this testcase on a command line: its name where that finds it, or else its path.
+    pub fn reference(&self, testcase: &Testcase) -> String {
+        match self.by_name(&testcase.name) {
+            Some((_, found)) if found.source() == testcase.origin.source() => testcase.name.clone(),
+            _ => testcase.origin.source(),
+        }
+    }
+
     /// The text of a script.
     ///
     /// # Errors
