@@ -7,6 +7,7 @@ mod limits;
 mod power;
 mod program;
 mod reports;
+mod results;
 mod run;
 mod ssh;
 mod support;
