@@ -9,6 +9,7 @@ mod program;
 mod reports;
 mod results;
 mod run;
+mod scripts;
 mod ssh;
 mod support;
 mod tidy;
