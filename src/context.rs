@@ -86,7 +86,9 @@ impl Context {
 
     /// From now on this work is stopped by another flag: its clean-ups outlive what stopped it.
     pub fn go_on_with(&self, cancel: Cancel) {
-        self.lock().cancel = cancel;
+        let mut now = self.lock();
+        now.cancel = cancel;
+        now.running.clear();
     }
 
     pub fn publish(&self, fact: Fact) {
