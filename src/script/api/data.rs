@@ -1,7 +1,6 @@
 //! Numbers, sizes, texts, tables and files on the controller: what would be slow or clumsy in a script.
 
 use crate::error::Whereabouts;
-use crate::event::Fact;
 use crate::script::case::Case;
 use crate::script::failure::{Raised, misuse, raise};
 use crate::script::show;
@@ -211,8 +210,7 @@ mod data {
         let bytes = data.read_lock::<Blob>().map_or_else(|| show::plain(&data).into_bytes(), |blob| blob.clone());
         let path = case.context.file(name).map_err(|e| raise(&case.context, &e))?;
         std::fs::write(&path, &bytes).at(format_args!("write `{}`", path.display())).map_err(|e| raise(&case.context, &e))?;
-        let path = case.context.case().map(|id| std::path::PathBuf::from(id.directory())).unwrap_or_default().join(name);
-        case.context.publish(Fact::Attached { name: name.to_string(), path, bytes: bytes.len() as u64 });
+        case.context.attach(&path);
         Ok(())
     }
 

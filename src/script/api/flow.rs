@@ -2,10 +2,12 @@
 
 use crate::error::{Error, Kind};
 use crate::event::{Fact, Level};
+use crate::lab::wait::{Look, Patience, until};
 use crate::script::Deferred;
 use crate::script::case::Case;
 use crate::script::failure::{self, Raised, misuse, raise, stopped};
 use crate::script::{engine, guard, meta, show};
+use crate::time::Cancel;
 use crate::unit;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr, Map, Module};
@@ -166,55 +168,39 @@ fn call_with_one(call: &NativeCallContext, body: &FnPtr, argument: Dynamic) -> R
 
 fn wait_for(call: &NativeCallContext, options: &Map, holds: &FnPtr) -> Raised<f64> {
     let case = Case::of(call)?;
-    let (timeout, every, what) = waiting(options).map_err(|e| raise(&case.context, &e))?;
+    let (patience, what) = waiting(options).map_err(|e| raise(&case.context, &e))?;
     let clock = Instant::now();
-    let mut seen = String::from("nothing yet");
-    let result = case.context.action(None, &format!("wait until {what}"), |action| {
-        let patience = case.context.cancel().child_with_limit("wait", timeout);
-        loop {
-            match holds.call_within_context::<Dynamic>(call, ()) {
-                Ok(value) if value.as_bool() == Ok(true) => return Ok(()),
-                Ok(value) if value.is_bool() => seen = "it does not hold".into(),
-                Ok(value) => {
-                    let shown = show::value(&value, 100);
-                    return Err(Error::new(
-                        Kind::Malformed,
-                        format!("the closure of `eventually` gave {shown}, expected true or false"),
-                    ));
-                }
-                Err(error) if case.context.cancel().is_raised() => return Err(ended(&error)),
-                Err(error) => {
-                    guard::take_captures();
-                    seen = text_of(&error);
-                }
+    let look = |_: &Cancel| match holds.call_within_context::<Dynamic>(call, ()) {
+        Ok(value) => match value.as_bool() {
+            Ok(true) => Ok(Look::Done(())),
+            Ok(false) => Ok(Look::NotYet("it does not hold".into())),
+            Err(_) => {
+                let shown = show::value(&value, 100);
+                Err(Error::new(Kind::Malformed, format!("the closure of `eventually` gave {shown}, expected true or false")))
             }
-            action.progress(format!("not yet: {seen}"), None);
-            if patience.sleep(every).is_err() {
-                case.context.cancel().check()?;
-                let waited = unit::show_duration(clock.elapsed());
-                return Err(Error::new(Kind::Timeout, format!("waited {waited} until {what}; seen last: {seen}")));
-            }
+        },
+        Err(error) => {
+            guard::take_captures();
+            Ok(Look::NotYet(text_of(&error)))
         }
-    });
-    result.map_err(|e| raise(&case.context, &e))?;
+    };
+    let wait =
+        case.context.action(None, &format!("wait for {what}"), |action| until(&case.context, action, &what, &patience, look));
+    wait.map_err(|e| raise(&case.context, &e))?;
     Ok(clock.elapsed().as_secs_f64())
 }
 
-fn waiting(options: &Map) -> crate::error::Result<(Duration, Duration, String)> {
+fn waiting(options: &Map) -> crate::error::Result<(Patience, String)> {
     let known = ["timeout", "every", "desc"];
     if let Some(unknown) = options.keys().find(|k| !known.contains(&k.as_str())) {
         let mut error = Error::new(Kind::Malformed, format!("`eventually` has no option `{unknown}`"));
         error.help = crate::name::did_you_mean(unknown, known);
         return Err(error);
     }
-    let timeout = options.get("timeout").map_or(Ok(EVENTUALLY), meta::duration)?;
+    let limit = options.get("timeout").map_or(Ok(EVENTUALLY), meta::duration)?;
     let every = options.get("every").map_or(Ok(LOOK_EVERY), meta::duration)?.max(Duration::from_millis(1));
-    let what = options.get("desc").map_or_else(|| "it holds".to_string(), show::plain);
-    Ok((timeout, every, what))
-}
-
-fn ended(error: &EvalAltResult) -> Error {
-    Error::new(Kind::Cancelled, text_of(error))
+    let what = options.get("desc").map_or_else(|| "it to hold".to_string(), show::plain);
+    Ok((Patience { limit, first: every, longest: every }, what))
 }
 
 fn text_of(error: &EvalAltResult) -> String {
