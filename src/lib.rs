@@ -20,4 +20,6 @@ pub mod script;
 
 pub mod run;
 
+pub mod repl;
+
 pub mod cli;

@@ -7,6 +7,7 @@ mod guest;
 mod limits;
 mod power;
 mod program;
+mod repl;
 mod reports;
 mod results;
 mod run;

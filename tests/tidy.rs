@@ -44,7 +44,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("reedline", &["repl/"]),
     ("rhai", &["script/", "repl/"]),
     ("rpassword", &["cli/"]),
-    ("rustix", &["wire/", "run/program.rs", "cli/mod.rs"]),
+    ("rustix", &["repl/terminal.rs", "wire/", "run/program.rs", "cli/mod.rs"]),
     ("shlex", &["lab/", "script/", "wire/", "cli/"]),
     ("ssh2", &["wire/ssh.rs", "wire/ssh/"]),
     ("strsim", &["name.rs"]),

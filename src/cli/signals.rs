@@ -23,3 +23,10 @@ pub fn listen(cancel: Cancel, leaving: impl Fn() -> String + Send + 'static) {
         tracing::warn!("Ctrl-C will not clean up: {e}");
     }
 }
+
+/// Listens for the same signals, each handed on.
+pub fn hear(ring: impl Fn() + Send + 'static) {
+    if let Err(e) = ctrlc::set_handler(ring) {
+        tracing::warn!("Ctrl-C will not stop statements: {e}");
+    }
+}

@@ -15,6 +15,11 @@ impl Deferred {
         Deferred { body, from: call.store_data() }
     }
 
+    /// Where it was registered.
+    pub fn place(&self) -> crate::event::Place {
+        super::failure::place(self.from.global.source().unwrap_or_default(), self.from.pos)
+    }
+
     /// # Errors
     /// What the clean-up threw.
     pub fn call(&self, engine: &Engine) -> Raised<()> {

@@ -249,13 +249,13 @@ pub fn script_type(rust: &str) -> String {
     let bare = bare.rsplit("::").next().unwrap_or(bare).trim();
     match bare {
         "" | "Dynamic" | "RhaiResult" => "any",
-        "str" | "String" | "ImmutableString" => "text",
+        "str" | "String" | "ImmutableString" | "string" => "text",
         "i64" | "INT" => "integer",
         "f64" | "FLOAT" => "number",
-        "Array" => "list",
+        "Array" | "array" => "list",
         "Map" => "map",
         "Blob" => "blob",
-        "FnPtr" => "closure",
+        "FnPtr" | "Fn" => "closure",
         "Instant" => "timestamp",
         "ExclusiveRange" | "InclusiveRange" | "BitRange" | "CharsStream" => "range",
         other if other.starts_with("StepRange") || other.starts_with("Range<") => "range",

@@ -27,7 +27,7 @@ pub use deferred::Deferred;
 pub use diagnostic::{Diagnostic, Severity};
 pub use engine::{Hook, STACK, Script, Scripts};
 pub use failure::{Ended, judge};
-pub use manual::{Entry, Manual, Param, Sort};
+pub use manual::{Entry, Manual, Param, Sort, script_type};
 pub use meta::{KEYS as META_KEYS, Meta, Target};
 /// The engine of a testcase, for those who only hand it on.
 pub type ScriptEngine = rhai::Engine;

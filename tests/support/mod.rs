@@ -6,5 +6,6 @@ pub mod process;
 pub mod skip;
 pub mod sshd;
 pub mod story;
+pub mod terminal;
 pub mod vm;
 pub mod xrt;

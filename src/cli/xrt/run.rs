@@ -28,7 +28,7 @@ Words after the options are the testcase's arguments: key=value, and a bare word
 See also: xrt list, xrt manual, xrt help exit-codes";
 
 /// The limit of what follows a testcase's judgement, when nobody says otherwise.
-const CLEANUP: &str = "10m";
+pub const CLEANUP: &str = "10m";
 
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct RunArgs {
@@ -137,7 +137,7 @@ pub fn run(io: &Io, args: &RunArgs) -> Result<Exit> {
     }
 }
 
-fn variables(io: &Io, defines: &[String]) -> Result<Variables> {
+pub fn variables(io: &Io, defines: &[String]) -> Result<Variables> {
     let mut variables = Variables::default();
     for (name, value) in io.environment() {
         if let Some(name) = name.strip_prefix("XRT_").filter(|name| !["PASSWORD", "KEY_PASSPHRASE"].contains(name)) {

@@ -1,0 +1,321 @@
+//! The engine's side of a prompt: what was defined so far, and evaluating, completing and painting an input against it.
+//!
+//! It knows no terminal and no line editor: inputs come as text, answers go as values made of text.
+
+use super::complete::{Candidate, Names, complete, kind_of};
+use super::help;
+use super::highlight::{Stretch, highlight};
+use super::input::{self, Input};
+use super::value::{Limits, Value};
+use crate::context::Context;
+use crate::error::{Blame, Error, Kind, Result};
+use crate::event::{Fact, Failure, Frame, Level, Outcome, Phase};
+use crate::lab::Lab;
+use crate::name::did_you_mean;
+use crate::script::{Args, Case, Deferred, Diagnostic, Manual, STACK, ScriptEngine, Scripts, Sort, judge};
+use crate::time::{Cancel, Stop, Timestamp};
+use crate::vars::Variables;
+use rhai::{AST, Dynamic, EvalAltResult, FnPtr, Module, Scope, Stmt};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Name of the variable that holds what was evaluated last.
+pub const LAST: &str = "last";
+
+/// How an input is named as a source: "input 3".
+const SOURCE: &str = "input ";
+
+/// What came of an input.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// It was evaluated, and there is nothing to show.
+    Nothing,
+    Value(Value),
+    Help(String),
+    /// It threw, or could not be read.
+    Failed {
+        input: String,
+        outcome: Outcome,
+        failure: Box<Failure>,
+        is_syntax: bool,
+    },
+    /// `skip(reason)`.
+    Skipped(String),
+    /// It was told to stop.
+    Stopped {
+        took: Duration,
+    },
+    /// The person wants to leave.
+    Quit,
+}
+
+/// What was defined at a prompt, and the machines it can reach.
+pub struct Session {
+    case: Arc<Case>,
+    engine: ScriptEngine,
+    manual: Manual,
+    limits: Limits,
+    defined: Mutex<Defined>,
+    /// The inputs so far: they are the sources of what was defined in them.
+    inputs: Mutex<Vec<String>>,
+}
+
+struct Defined {
+    scope: Scope<'static>,
+    /// All functions, and the imports, which Rhai forgets after each evaluation.
+    kept: AST,
+    functions: Vec<(String, Vec<String>)>,
+    modules: Vec<String>,
+}
+
+impl Session {
+    /// A session with the lab's first machine as `vm` and all of them as `guests`, if there is any.
+    ///
+    /// # Errors
+    /// The standard library cannot be read.
+    pub fn new(
+        context: Context,
+        lab: Arc<Lab>,
+        variables: Arc<Variables>,
+        scripts: Arc<Scripts>,
+        limits: Limits,
+    ) -> Result<Session> {
+        let manual = Manual::of(&scripts)?;
+        let mut scope = Scope::new();
+        if let Ok(first) = lab.first(&context) {
+            let all: Vec<Dynamic> = lab.guests(&context).into_iter().map(Dynamic::from).collect();
+            scope.push("vm", first).push("guests", all);
+        }
+        let case = Arc::new(Case::new(context, lab, Args::new(), variables, scripts));
+        let mut engine = case.scripts.engine(&case);
+        // An input sees the variables and imports of those before it, which the parser does not know.
+        engine.set_strict_variables(false);
+        let defined = Defined { scope, kept: AST::empty(), functions: Vec::new(), modules: Vec::new() };
+        Ok(Session { case, engine, manual, limits, defined: Mutex::new(defined), inputs: Mutex::default() })
+    }
+
+    pub fn is_incomplete(&self, text: &str) -> bool {
+        input::is_incomplete(&self.engine, text)
+    }
+
+    /// What may stand at byte `at` of an input; nothing while an input is being evaluated.
+    pub fn complete(&self, text: &str, at: usize) -> Vec<Candidate> {
+        let Ok(defined) = self.defined.try_lock() else { return Vec::new() };
+        let Defined { scope, functions, modules, .. } = &*defined;
+        complete(text, at, &Names { manual: &self.manual, variables: scope, functions, modules })
+    }
+
+    pub fn highlight(&self, text: &str) -> Vec<Stretch> {
+        let Ok(defined) = self.defined.try_lock() else { return highlight(text, |_| false, |_| false) };
+        let is_ours = |name: &str| defined.functions.iter().any(|(n, _)| n == name);
+        let is_known = |name: &str| self.manual.entries().iter().any(|e| e.name == name && e.sort != Sort::Key);
+        highlight(text, |name| defined.scope.contains(name), |name| is_ours(name) || is_known(name))
+    }
+
+    /// Evaluates an input, until its end or until `cancel` is raised.
+    pub fn evaluate(&self, text: &str, cancel: &Cancel) -> Answer {
+        match Input::of(text) {
+            Input::Nothing => Answer::Nothing,
+            Input::Quit => Answer::Quit,
+            Input::Help(topic) => Answer::Help(help::text(&self.manual, &self.meant(topic))),
+            Input::Code(code) => {
+                let clock = Instant::now();
+                self.case.context.go_on_with(cancel.clone());
+                let answer = on_its_own_stack(|| self.run(code)).unwrap_or_else(|error| failed("", &error));
+                // Readers have told all of it before the answer is shown.
+                self.case.context.bus().flush();
+                match answer {
+                    Answer::Failed { .. } if cancel.reason() == Some(Stop::User) => Answer::Stopped { took: clock.elapsed() },
+                    answer => answer,
+                }
+            }
+        }
+    }
+
+    /// Runs the clean-ups that were registered with `defer`, the last first, and gives the machines back.
+    pub fn leave(&self, cancel: &Cancel) {
+        self.case.context.go_on_with(cancel.clone());
+        let cleaned = on_its_own_stack(|| {
+            let mut announced = false;
+            while let Some(deferred) = self.case.next_deferred() {
+                if !announced {
+                    self.case.context.publish(Fact::PhaseStarted { phase: Phase::Cleanup });
+                    announced = true;
+                }
+                self.clean_up(&deferred);
+            }
+            self.case.lab.give_back(&self.case.context);
+        });
+        if let Err(error) = cleaned {
+            self.case.context.log(Level::Warning, format!("clean-up: {}", error.what));
+        }
+        self.case.context.bus().flush();
+    }
+
+    fn clean_up(&self, deferred: &Deferred) {
+        let context = &self.case.context;
+        let place = deferred.place();
+        let line = self.text(&place.file).and_then(|text| text.lines().nth(place.line.saturating_sub(1)).map(str::to_string));
+        context.log(Level::Step, format!("{place}: {}", line.unwrap_or_default().trim()));
+        if let Err(error) = deferred.call(&self.engine) {
+            let ended = judge(context, &error, &|source| self.text(source));
+            context.log(Level::Warning, format!("clean-up: {}", ended.reason));
+        }
+    }
+
+    fn run(&self, code: &str) -> Answer {
+        let began = Timestamp::now();
+        let source = self.remember(code);
+        let parsed = match self.case.scripts.parse(&self.engine, &source, code) {
+            Ok(parsed) => parsed,
+            Err(diagnostic) => return unreadable(&source, &diagnostic),
+        };
+        let mut defined = self.defined.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut whole = defined.kept.merge(&parsed);
+        whole.set_source(&source);
+        // A function is defined even if a statement beside it fails.
+        defined.keep(&parsed, false);
+        match self.engine.eval_ast_with_scope::<Dynamic>(&mut defined.scope, &whole) {
+            Ok(value) => {
+                defined.keep(&parsed, true);
+                self.shown(value, &mut defined)
+            }
+            Err(error) => {
+                let ended = judge(&self.case.context, &error, &|source| self.text(source));
+                match ended.failure {
+                    None => Answer::Skipped(ended.reason),
+                    Some(mut failure) => {
+                        if let EvalAltResult::ErrorVariableNotFound(name, _) = error.unwrap_inner() {
+                            failure.help = Some(defined.near(name));
+                        }
+                        Answer::Failed { input: source, outcome: ended.outcome, failure: tidied(failure, began), is_syntax: false }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The value as text. It stays at hand as `last`.
+    fn shown(&self, value: Dynamic, defined: &mut MutexGuard<'_, Defined>) -> Answer {
+        let text = match value.type_name() {
+            // A library object says itself what it is.
+            name if name.contains("::") => {
+                let said = FnPtr::new("to_string").and_then(|f| f.call::<Dynamic>(&self.engine, &AST::empty(), (value.clone(),)));
+                let said = said.map_or_else(|_| kind_of(&value), |said| crate::script::plain_text(&said));
+                Some(Value::Line(said))
+            }
+            _ => Value::of(&value, self.limits),
+        };
+        let Some(text) = text else { return Answer::Nothing };
+        if defined.scope.is_constant(LAST) != Some(true) {
+            defined.scope.set_or_push(LAST, value);
+        }
+        Answer::Value(text)
+    }
+
+    /// A topic as the manual has it: `vm.exec` is `guest.exec`.
+    fn meant(&self, topic: &str) -> String {
+        let Some((of, name)) = topic.split_once('.') else { return topic.to_string() };
+        let defined = self.defined.lock().unwrap_or_else(PoisonError::into_inner);
+        match defined.scope.get(of) {
+            Some(value) => format!("{}.{name}", kind_of(value)),
+            None => topic.to_string(),
+        }
+    }
+
+    fn remember(&self, code: &str) -> String {
+        let mut inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
+        inputs.push(code.to_string());
+        format!("{SOURCE}{}", inputs.len())
+    }
+
+    fn text(&self, source: &str) -> Option<String> {
+        let inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = source.strip_prefix(SOURCE).and_then(|n| n.parse::<usize>().ok());
+        match number.and_then(|n| inputs.get(n.checked_sub(1)?)) {
+            Some(text) => Some(text.clone()),
+            None => self.case.scripts.text(source),
+        }
+    }
+}
+
+impl Defined {
+    /// What may have been meant by a variable that does not exist.
+    fn near(&self, name: &str) -> String {
+        if name == "vm" || name == "guests" {
+            return "no machine was given: leave, and name one with --guest".into();
+        }
+        did_you_mean(name, self.scope.iter_raw().map(|(name, ..)| name)).unwrap_or_else(|| format!("make one: let {name} = …"))
+    }
+
+    /// Keeps the functions of an input, or its imports, for those that follow.
+    fn keep(&mut self, parsed: &AST, imports: bool) {
+        if !imports {
+            for function in parsed.iter_functions().filter(|f| !f.name.starts_with("anon$")) {
+                let params: Vec<String> = function.params.iter().map(ToString::to_string).collect();
+                self.functions.retain(|(name, p)| name != function.name || p.len() != params.len());
+                self.functions.push((function.name.to_string(), params));
+            }
+            self.kept.combine(parsed.clone_functions_only());
+            return;
+        }
+        for statement in parsed.statements() {
+            let Stmt::Import(import, _) = statement else { continue };
+            self.kept.combine(AST::new([statement.clone()], Module::new()));
+            if !self.modules.contains(&import.1.name.to_string()) {
+                self.modules.push(import.1.name.to_string());
+            }
+        }
+    }
+}
+
+/// Runs a script's part on a thread with the stack that scripts need.
+fn on_its_own_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("prompt".into()).stack_size(STACK).spawn_scoped(scope, work);
+        let thread = thread.map_err(|e| Error::new(Kind::Internal, "no thread for the input").because(e))?;
+        thread.join().map_err(|panic| {
+            let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_string()));
+            Error::new(Kind::Internal, format!("the harness panicked: {}", text.unwrap_or_default()))
+                .help("this is a fault of xrt; please report it with what you typed")
+        })
+    })
+}
+
+/// What concerns this input only: the variables of a prompt are no news, nor are the calls of earlier inputs.
+fn tidied(mut failure: Box<Failure>, began: Timestamp) -> Box<Failure> {
+    failure.calls.retain(|call| call.at >= began);
+    for frame in &mut failure.frames {
+        if frame.function.is_empty() && frame.place.file.starts_with(SOURCE) {
+            frame.locals.clear();
+        }
+    }
+    failure
+}
+
+fn failed(input: &str, error: &Error) -> Answer {
+    let outcome = if error.blame == Blame::Product { Outcome::Failed } else { Outcome::Errored };
+    let failure = Failure {
+        kind: error.kind,
+        blame: error.blame,
+        message: error.what.clone(),
+        data: None,
+        causes: error.causes(),
+        help: error.help.clone(),
+        frames: Vec::new(),
+        calls: Vec::new(),
+    };
+    Answer::Failed { input: input.to_string(), outcome, failure: Box::new(failure), is_syntax: false }
+}
+
+fn unreadable(input: &str, diagnostic: &Diagnostic) -> Answer {
+    let mut error = Error::new(Kind::Malformed, diagnostic.message.clone()).blame(Blame::Author);
+    error.help.clone_from(&diagnostic.help);
+    let mut answer = failed(input, &error);
+    if let Answer::Failed { failure, is_syntax, .. } = &mut answer {
+        *is_syntax = true;
+        let (place, lines) = (diagnostic.place.clone(), diagnostic.lines.clone());
+        failure.frames.push(Frame { function: String::new(), place, lines, locals: Vec::new() });
+    }
+    answer
+}
