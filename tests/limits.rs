@@ -122,10 +122,10 @@ fn ctrl_c_reaches_all_workers_and_every_sort_of_wait() {
     }
     running.signal(Signal::INT);
     let ran = running.wait().ends(5);
-    for number in 0..bodies.len() {
+    for (number, body) in bodies.iter().enumerate() {
         let id = format!("t{number}");
-        assert!(ran.said(&id).contains(&"cleaned up".to_string()), "{}: {}", bodies[number], ran.transcript());
-        assert_eq!(ran.outcome(&id), Errored, "{}", bodies[number]);
+        assert!(ran.said(&id).contains(&"cleaned up".to_string()), "{body}: {}", ran.transcript());
+        assert_eq!(ran.outcome(&id), Errored, "{body}");
     }
 }
 

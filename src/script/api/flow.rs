@@ -163,7 +163,7 @@ fn pause(call: &NativeCallContext, seconds: f64) -> Raised<()> {
 
 /// Calls a closure with an argument, or without when it takes none.
 fn call_with_one(call: &NativeCallContext, body: &FnPtr, argument: Dynamic) -> Raised<Dynamic> {
-    body.call_raw(call, None, [argument])
+    body.call_raw_with_extra_args(call.fn_name(), call, None, [], [argument], None)
 }
 
 fn wait_for(call: &NativeCallContext, options: &Map, holds: &FnPtr) -> Raised<f64> {
