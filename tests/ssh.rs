@@ -74,6 +74,23 @@ fn a_password_also_answers_where_the_server_asks_questions() {
 }
 
 #[test]
+fn a_server_that_bears_one_try_a_connection_is_tried_again() {
+    let options =
+        Options::default().config("UsePAM yes").config("KbdInteractiveAuthentication yes").config("PasswordAuthentication no");
+    for options in [options.config("MaxAuthTries 1"), Options::default().config("MaxAuthTries 1")] {
+        let Some(sshd) = options.start() else { return };
+        let Some(right) = sshd.password_login() else { return };
+        let mut target = sshd.target();
+        target.logins = vec![password("wrong"), right];
+        let a = exec(&Ssh::new(target.clone()), "echo in").map(|o| o.stdout.text());
+        assert_eq!(a.unwrap_or_else(|e| e.what), "in\n", "{}", sshd.log());
+        target.logins.truncate(1);
+        let error = exec(&Ssh::new(target), "echo in").unwrap_err();
+        assert!(error.kind == Kind::Refused && error.what.contains("password 1 ("), "{error:?}\n{}", sshd.log());
+    }
+}
+
+#[test]
 fn a_key_may_have_a_passphrase() {
     let Some(sshd) = Sshd::start() else { return };
     let locked = sshd.path("locked_key");

@@ -162,12 +162,14 @@ struct Logins<'a> {
     passwords: usize,
     /// What was tried, in words, without secrets.
     tried: Vec<String>,
-    offered: String,
+    /// The sorts of login that the server takes. Asking costs as long as a refused login, so the first one is tried without.
+    taken: Option<String>,
+    asks_first: bool,
 }
 
 impl<'a> Logins<'a> {
     fn new(target: &'a Target) -> Logins<'a> {
-        Logins { target, at: 0, agent_at: 0, passwords: 0, tried: Vec::new(), offered: String::new() }
+        Logins { target, at: 0, agent_at: 0, passwords: 0, tried: Vec::new(), taken: None, asks_first: false }
     }
 
     fn are_left(&self) -> bool {
@@ -178,17 +180,14 @@ impl<'a> Logins<'a> {
     fn go_on(&mut self, session: &Session, standing: &Standing) -> Ending {
         let target = self.target;
         session.set_timeout(millis(target.connect_timeout.max(Duration::from_secs(10))));
-        match session.auth_methods(&target.user) {
-            Ok(methods) => self.offered = methods.to_string(),
-            Err(_) if session.authenticated() => return Ending::In,
-            Err(e) => {
-                self.tried.push(format!("asking what the server takes ({})", ending(&e)));
-                self.at = target.logins.len();
-                return Ending::Over;
-            }
+        if self.asks_first || target.logins.is_empty() {
+            self.ask(session);
         }
         let mut is_first = true;
         while let Some(login) = target.logins.get(self.at) {
+            if session.authenticated() {
+                return Ending::In;
+            }
             standing.step();
             let no = match self.attempt(session, login) {
                 Ok(()) => return Ending::In,
@@ -196,10 +195,21 @@ impl<'a> Logins<'a> {
             };
             match no {
                 No::Refused(how) => {
-                    self.note(login, &how);
+                    let is_asked_wrong = self.taken.is_none() && {
+                        self.ask(session);
+                        matches!(login, Login::Password(_)) && !self.takes("password")
+                    };
+                    if !is_asked_wrong {
+                        self.note(login, &how);
+                    }
                     is_first = false;
                 }
                 No::Unasked(how) => self.note(login, &how),
+                // Not in the way that the server wants, perhaps: it is asked before this one is tried again.
+                No::Closed(_) if self.taken.is_none() && !self.asks_first => {
+                    self.asks_first = true;
+                    return Ending::Closed;
+                }
                 No::Closed(_) if !is_first => return Ending::Closed,
                 // Closed on the first one of a fresh connection: this login itself is to blame.
                 No::Closed(how) => {
@@ -208,7 +218,14 @@ impl<'a> Logins<'a> {
                 }
             }
         }
-        Ending::Over
+        if session.authenticated() { Ending::In } else { Ending::Over }
+    }
+
+    /// Asks what the server takes. Without an answer it stays unknown, and the next login finds out why.
+    fn ask(&mut self, session: &Session) {
+        if let Ok(taken) = session.auth_methods(&self.target.user) {
+            self.taken = Some(taken.to_string());
+        }
     }
 
     /// Notes a login that did not work and goes on to the next.
@@ -235,7 +252,7 @@ impl<'a> Logins<'a> {
     }
 
     fn takes(&self, method: &str) -> bool {
-        self.offered.split(',').any(|m| m == method)
+        self.taken.as_ref().is_none_or(|taken| taken.split(',').any(|m| m == method))
     }
 
     fn password(&self, session: &Session, password: &Secret) -> Result<(), No> {
@@ -309,7 +326,7 @@ impl<'a> Logins<'a> {
                 help: Some("give a password (`user:password@host`), a key file or an agent".into()),
             };
         }
-        let takes = if self.offered.is_empty() { "nothing that is known here" } else { &self.offered };
+        let takes = self.taken.as_deref().filter(|taken| !taken.is_empty()).unwrap_or("nothing that it would name");
         let why = format!("login as `{user}` refused; tried: {}; the server takes: {takes}", self.tried.join(", "));
         let help = if self.takes("password") || self.takes("keyboard-interactive") {
             "give the right user and password (`user:password@host`) or a key; root may be allowed in by key only (`PermitRootLogin`)"
@@ -326,6 +343,8 @@ fn judge(session: &Session, result: Result<(), ssh2::Error>) -> Result<(), No> {
         Ok(()) => Err(No::Refused("the server wants more than that".into())),
         Err(e) => Err(match e.code() {
             ErrorCode::Session(-9 | -30) => No::Closed("no answer".into()),
+            // libssh2 has the code of a refusal for a connection that ended instead of an answer; only its words differ.
+            _ if e.message().starts_with("Waiting for") => No::Closed("the server closed the connection".into()),
             ErrorCode::Session(-15) => No::Refused("the password has expired".into()),
             ErrorCode::Session(-18 | -19 | -48) => No::Refused("refused".into()),
             _ if is_gone(&e) => No::Closed("the server closed the connection".into()),
