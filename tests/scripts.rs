@@ -274,6 +274,7 @@ fn aliases_lead_to_their_testcases() {
 fn what_cannot_be_had_is_said() {
     for (script, args, reason) in [
         ("scripts/iometer.rhai", "tool=fast", "tool=fast is none of auto, fio and builtin"),
+        ("scripts/iometer.rhai", "seconds=0.5", "expected a whole number"),
         ("scripts/iometer.rhai", "size=999TiB tool=builtin", "the test needs 999TiB and a tenth more"),
         ("scripts/guestops/reboot.rhai", "loops=1", "`local` is the machine that runs this testcase: it cannot reboot"),
         ("scripts/benchmarks/network.rhai", "", "2 guests"),

@@ -241,6 +241,18 @@ fn assigned_names(ast: &AST) -> HashSet<String> {
     names
 }
 
+/// The variables that a closure in this statement captures.
+fn captured_names(of: &Stmt) -> HashSet<String> {
+    let mut names = HashSet::new();
+    of.walk(&mut Vec::new(), &mut |path: &[ASTNode]| {
+        if let Some(ASTNode::Stmt(Stmt::Share(captured))) = path.last() {
+            names.extend(captured.iter().map(|(variable, _)| variable.name.to_string()));
+        }
+        true
+    });
+    names
+}
+
 fn statements_of(function: &Shared<rhai::ScriptFuncDef>) -> Expr {
     let mut only = Module::new();
     only.set_script_fn(function.clone());
@@ -284,9 +296,11 @@ fn statement(of: &Stmt) -> Stmt {
         Stmt::While(f, at) => wrapped(Stmt::While(Box::new(flow(f)), *at)),
         Stmt::Do(f, flags, at) => wrapped(Stmt::Do(Box::new(flow(f)), *flags, *at)),
         Stmt::For(f, at) => {
-            let names: Vec<ImmutableString> = [Some(&f.0), f.1.as_ref()].into_iter().flatten().map(|i| i.name.clone()).collect();
+            let captured = captured_names(of);
+            let variables = [Some(&f.0), f.1.as_ref()].into_iter().flatten();
+            let names: Vec<ImmutableString> = variables.map(|i| i.name.clone()).filter(|n| captured.contains(n.as_str())).collect();
             let FlowControl { expr, body, branch } = flow(&f.2);
-            let body = match body.is_empty() {
+            let body = match names.is_empty() {
                 true => body,
                 false => StmtBlock::new([custom(FRESH, body, Dynamic::from(names), *at)], *at, *at),
             };
