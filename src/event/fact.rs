@@ -1,6 +1,6 @@
 //! The facts themselves, and the values they carry.
 
-use crate::error::{Blame, Exit, Kind};
+use crate::error::{Blame, Error, Exit, Kind};
 use crate::name::CaseId;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -310,6 +310,27 @@ pub struct Failure {
     /// The last calls made to machines, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<Call>,
+}
+
+impl Failure {
+    /// What an error says for itself: no call chain, no calls to machines.
+    pub fn of(error: &Error) -> Failure {
+        Failure {
+            kind: error.kind,
+            blame: error.blame,
+            message: error.what.clone(),
+            data: None,
+            causes: error.causes(),
+            help: error.help.clone(),
+            frames: Vec::new(),
+            calls: Vec::new(),
+        }
+    }
+
+    /// What it makes of the testcase: only the product can fail, everyone else's fault is an error.
+    pub fn outcome(&self) -> Outcome {
+        if self.blame == Blame::Product { Outcome::Failed } else { Outcome::Errored }
+    }
 }
 
 /// One level of the call chain.

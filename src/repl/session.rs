@@ -8,8 +8,8 @@ use super::highlight::{Stretch, highlight};
 use super::input::{self, Input};
 use super::value::{Limits, Value};
 use crate::context::Context;
-use crate::error::{Blame, Error, Kind, Result};
-use crate::event::{Fact, Failure, Frame, Level, Outcome, Phase};
+use crate::error::{Error, Kind, Result};
+use crate::event::{Fact, Failure, Level, Outcome, Phase};
 use crate::lab::Lab;
 use crate::name::did_you_mean;
 use crate::script::{Args, Case, Deferred, Diagnostic, Manual, STACK, ScriptEngine, Scripts, Sort, judge};
@@ -294,28 +294,11 @@ fn tidied(mut failure: Box<Failure>, began: Timestamp) -> Box<Failure> {
 }
 
 fn failed(input: &str, error: &Error) -> Answer {
-    let outcome = if error.blame == Blame::Product { Outcome::Failed } else { Outcome::Errored };
-    let failure = Failure {
-        kind: error.kind,
-        blame: error.blame,
-        message: error.what.clone(),
-        data: None,
-        causes: error.causes(),
-        help: error.help.clone(),
-        frames: Vec::new(),
-        calls: Vec::new(),
-    };
-    Answer::Failed { input: input.to_string(), outcome, failure: Box::new(failure), is_syntax: false }
+    let failure = Failure::of(error);
+    Answer::Failed { input: input.to_string(), outcome: failure.outcome(), failure: Box::new(failure), is_syntax: false }
 }
 
 fn unreadable(input: &str, diagnostic: &Diagnostic) -> Answer {
-    let mut error = Error::new(Kind::Malformed, diagnostic.message.clone()).blame(Blame::Author);
-    error.help.clone_from(&diagnostic.help);
-    let mut answer = failed(input, &error);
-    if let Answer::Failed { failure, is_syntax, .. } = &mut answer {
-        *is_syntax = true;
-        let (place, lines) = (diagnostic.place.clone(), diagnostic.lines.clone());
-        failure.frames.push(Frame { function: String::new(), place, lines, locals: Vec::new() });
-    }
-    answer
+    let failure = diagnostic.failure();
+    Answer::Failed { input: input.to_string(), outcome: failure.outcome(), failure: Box::new(failure), is_syntax: true }
 }

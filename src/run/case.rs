@@ -7,10 +7,8 @@
 use super::{PlannedCase, Runner, program};
 use crate::context::Context;
 use crate::error::{Blame, Error, Kind};
-use crate::event::{Fact, Failure, Frame, Level, Outcome, Phase};
-use crate::script::{
-    Case, Catalog, Diagnostic, Ended, Hook, Origin, Script, ScriptEngine, Target, This, judge, severity, shown_args,
-};
+use crate::event::{Fact, Failure, Level, Outcome, Phase};
+use crate::script::{Case, Catalog, Ended, Hook, Origin, Script, ScriptEngine, Target, This, judge, severity, shown_args};
 use crate::time::Cancel;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -41,18 +39,7 @@ pub fn run(runner: &Runner, planned: &PlannedCase) -> Outcome {
 
 /// An end that no script explains.
 fn plain(context: &Context, error: &Error) -> Ended {
-    let failure = Failure {
-        kind: error.kind,
-        blame: error.blame,
-        message: error.what.clone(),
-        data: None,
-        causes: error.causes(),
-        help: error.help.clone(),
-        frames: Vec::new(),
-        calls: context.calls(),
-    };
-    let outcome = if error.blame == Blame::Product { Outcome::Failed } else { Outcome::Errored };
-    Ended { outcome, reason: error.what.clone(), failure: Some(Box::new(failure)) }
+    Ended::by(Failure { calls: context.calls(), ..Failure::of(error) })
 }
 
 fn live(runner: &Runner, planned: &PlannedCase, context: &Context) -> Ended {
@@ -128,20 +115,9 @@ impl Body {
         let text = Catalog::new(runner.scripts.clone()).text(origin).map_err(|e| Box::new(plain(&case.context, &e)))?;
         match Script::compile(&runner.scripts, &engine, &origin.source(), &text) {
             Ok(script) => Ok(Body { script, engine, this: crate::script::new_this() }),
-            Err(diagnostic) => Err(Box::new(unreadable(&case.context, &diagnostic))),
+            Err(diagnostic) => Err(Box::new(Ended::by(diagnostic.failure()))),
         }
     }
-}
-
-fn unreadable(context: &Context, diagnostic: &Diagnostic) -> Ended {
-    let mut error = Error::new(Kind::Malformed, diagnostic.message.clone()).blame(Blame::Author);
-    error.help.clone_from(&diagnostic.help);
-    let mut ended = plain(context, &error);
-    if let Some(failure) = &mut ended.failure {
-        let (place, lines) = (diagnostic.place.clone(), diagnostic.lines.clone());
-        failure.frames.push(Frame { function: String::new(), place, lines, locals: Vec::new() });
-    }
-    ended
 }
 
 struct Life<'a> {

@@ -181,15 +181,11 @@ fn judged(case: &Case, output: &Output, heard: &Heard, report: &Report) -> Ended
 fn failure(outcome: Outcome, reason: &str, output: &Output) -> Box<Failure> {
     let streams = [("stderr", &output.stderr), ("stdout", &output.stdout)];
     let last_words = streams.iter().map(|(name, kept)| (name, kept.tail(2048))).find(|(_, text)| !text.trim().is_empty());
-    let blame = if outcome == Outcome::Failed { Blame::Product } else { Blame::Lab };
-    Box::new(Failure {
-        kind: if outcome == Outcome::Failed { Kind::Refused } else { Kind::Assertion },
-        blame,
-        message: reason.to_string(),
-        data: last_words.map(|(name, text)| format!("{name} ends with:\n{}", text.trim_end())),
-        causes: Vec::new(),
-        help: Some("all of its output is in stdout.txt and stderr.txt".into()),
-        frames: Vec::new(),
-        calls: Vec::new(),
-    })
+    let (kind, blame) = match outcome {
+        Outcome::Failed => (Kind::Refused, Blame::Product),
+        _ => (Kind::Assertion, Blame::Lab),
+    };
+    let error = Error::new(kind, reason).blame(blame).help("all of its output is in stdout.txt and stderr.txt");
+    let data = last_words.map(|(name, text)| format!("{name} ends with:\n{}", text.trim_end()));
+    Box::new(Failure { data, ..Failure::of(&error) })
 }

@@ -1,7 +1,8 @@
 //! What is wrong with a script, found without running it: file, line, column, what, and the next step.
 
 use super::failure;
-use crate::event::{Place, SourceLine};
+use crate::error::{Blame, Error, Kind};
+use crate::event::{Failure, Frame, Place, SourceLine};
 use rhai::{ParseError, ParseErrorType, Position};
 use serde::Serialize;
 
@@ -59,6 +60,14 @@ impl Diagnostic {
             _ => None,
         };
         Diagnostic::error("syntax", file, text, position, bare).help(help)
+    }
+
+    /// The end of a testcase whose script cannot be read.
+    pub fn failure(&self) -> Failure {
+        let (place, lines) = (self.place.clone(), self.lines.clone());
+        let error = Error::new(Kind::Malformed, self.message.clone()).blame(Blame::Author);
+        let frames = vec![Frame { function: String::new(), place, lines, locals: Vec::new() }];
+        Failure { help: self.help.clone(), frames, ..Failure::of(&error) }
     }
 
     /// `file:line:column: error: message`, as compilers print it.

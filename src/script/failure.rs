@@ -88,6 +88,12 @@ pub struct Ended {
     pub failure: Option<Box<Failure>>,
 }
 
+impl Ended {
+    pub fn by(failure: Failure) -> Ended {
+        Ended { outcome: failure.outcome(), reason: failure.message.clone(), failure: Some(Box::new(failure)) }
+    }
+}
+
 /// Judges an error that left a script, and takes what was written down about it.
 ///
 /// `excerpt` gives the text of a source by its name.
@@ -102,19 +108,8 @@ pub fn judge(context: &Context, error: &EvalAltResult, excerpt: &dyn Fn(&str) ->
         return Ended { outcome: Outcome::Skipped, reason, failure: None };
     }
     let (known, data) = read(context, inner);
-    let outcome = if known.blame == Blame::Product { Outcome::Failed } else { Outcome::Errored };
     let frames = frames(error, captures, excerpt);
-    let failure = Failure {
-        kind: known.kind,
-        blame: known.blame,
-        message: known.what.clone(),
-        data,
-        causes: known.causes(),
-        help: known.help.clone(),
-        frames,
-        calls: context.calls(),
-    };
-    Ended { outcome, reason: known.what, failure: Some(Box::new(failure)) }
+    Ended::by(Failure { data, frames, calls: context.calls(), ..Failure::of(&known) })
 }
 
 /// The harness's error for what a script threw, and more of it to show.

@@ -22,9 +22,11 @@ pub struct HelpArgs {
     pub topic: Option<String>,
 }
 
+/// A topic and what makes its text.
+type Topic = (&'static str, fn(&Io) -> String);
+
 /// The topics, sorted.
-const TOPICS: &[(&str, fn(&Io) -> String)] =
-    &[("addresses", addresses), ("exit-codes", exit_codes), ("meta", meta), ("reports", reports)];
+const TOPICS: &[Topic] = &[("addresses", addresses), ("exit-codes", exit_codes), ("meta", meta), ("reports", reports)];
 
 pub fn run(io: &Io, args: &HelpArgs) -> Result<Exit> {
     let mut line = command_line();
