@@ -102,7 +102,7 @@ fn eventually_waits_and_says_what_it_saw_last() {
         "#,
     );
     let body = r#"eventually(#{ timeout: 0.1, every: 0.01, desc: "the disk is there" }, || { fail("only sda") })"#;
-    let ran = ends_with(body, Failed, "the disk is there; last seen: only sda");
+    let ran = ends_with(body, Failed, "for `the disk is there`; last seen: only sda");
     assert_eq!((ran.failure("a").kind, ran.failure("a").blame), (Kind::Timeout, Blame::Product));
     ends_with("eventually(|| 1)", Errored, "expected true or false");
     let ran = ends_with("eventually(#{ timout: 1 }, || true)", Errored, "no option `timout`");

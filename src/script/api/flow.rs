@@ -184,8 +184,9 @@ fn wait_for(call: &NativeCallContext, options: &Map, holds: &FnPtr) -> Raised<f6
             Ok(Look::NotYet(text_of(&error)))
         }
     };
-    let wait =
-        case.context.action(None, &format!("wait for {what}"), |action| until(&case.context, action, &what, &patience, look));
+    let wait = case
+        .context
+        .action(None, &format!("wait until {what}"), |action| until(&case.context, action, &format!("`{what}`"), &patience, look));
     wait.map_err(|e| raise(&case.context, &e))?;
     Ok(clock.elapsed().as_secs_f64())
 }
@@ -199,7 +200,7 @@ fn waiting(options: &Map) -> crate::error::Result<(Patience, String)> {
     }
     let limit = options.get("timeout").map_or(Ok(EVENTUALLY), meta::duration)?;
     let every = options.get("every").map_or(Ok(LOOK_EVERY), meta::duration)?.max(Duration::from_millis(1));
-    let what = options.get("desc").map_or_else(|| "it to hold".to_string(), show::plain);
+    let what = options.get("desc").map_or_else(|| "it holds".to_string(), show::plain);
     Ok((Patience { limit, first: every, longest: every }, what))
 }
 
