@@ -1,6 +1,7 @@
 //! Commands and files over SSH, against a real sshd.
 
 use crate::support::poll::{patience, until};
+use crate::support::skip::skip;
 use crate::support::sshd::{Options, Proxy, Sshd, free_port};
 use std::fs;
 use std::net::TcpListener;
@@ -657,10 +658,39 @@ fn a_server_that_runs_no_commands_says_so_by_its_own_words() {
 }
 
 #[test]
-fn a_server_without_file_transfer_says_so() {
-    let Some(sshd) = Options::default().config("Subsystem sftp /bin/false").start() else { return };
-    let ssh = sshd.ssh();
-    let error = ssh.read_file("x", 10, &Cancel::new()).unwrap_err();
-    assert!(matches!(error.kind, Kind::Unsupported | Kind::Unreachable), "{error:?}");
-    assert_eq!(stdout(&ssh, "echo commands work"), "commands work\n");
+fn a_server_without_file_transfer_says_so_and_commands_go_on() {
+    for subsystem in ["/bin/false", "/bin/echo nonsense of some length", "/no/such/program"] {
+        let Some(sshd) = Options::default().config(&format!("Subsystem sftp {subsystem}")).start() else { return };
+        let ssh = sshd.ssh();
+        std::thread::scope(|scope| {
+            let running = scope.spawn(|| exec(&ssh, "echo > begun; while [ ! -e go ]; do sleep 0.1; done; echo went on"));
+            eventually("the command begins", || sshd.home.join("begun").exists());
+            let error = ssh.read_file("x", 10, &Cancel::new()).unwrap_err();
+            assert_eq!(error.kind, Kind::Unsupported, "{subsystem}: {error:?}");
+            assert!(error.help.unwrap().contains("internal-sftp"));
+            stdout(&ssh, "echo > go");
+            assert_eq!(running.join().unwrap().unwrap().stdout.text(), "went on\n");
+        });
+        assert_eq!(sshd.logins(), 1, "{subsystem}");
+    }
+}
+
+#[test]
+fn file_transfer_that_was_ended_is_started_anew() {
+    // A program of its own, so that it can be ended without the connection.
+    let server = "/usr/lib/openssh/sftp-server";
+    if !Path::new(server).exists() {
+        return skip("XRT_REQUIRE_SSHD", "no sftp-server is installed: apt-get install openssh-sftp-server");
+    }
+    let Some(sshd) = Options::default().config(&format!("Subsystem sftp {server}")).start() else { return };
+    let (ssh, cancel) = (sshd.ssh(), Cancel::new());
+    ssh.write_file("file", b"text", 0o600, &cancel).unwrap();
+    let end = "for s in $(grep -ls '^Name:.sftp-server' /proc/[0-9]*/status); do
+        grep -qs \"^Uid:.$(id -u)\" $s && s=${s%/status} && kill ${s#/proc/} && echo ended
+    done; true";
+    assert_eq!(stdout(&ssh, end), "ended\n");
+    let error = ssh.read_file("file", 10, &cancel).unwrap_err();
+    assert_eq!(error.kind, Kind::Refused, "{error:?}");
+    assert_eq!(ssh.read_file("file", 10, &cancel).unwrap(), b"text");
+    assert_eq!(sshd.logins(), 1);
 }

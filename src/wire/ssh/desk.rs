@@ -17,7 +17,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// How long a server may refuse channels while none of ours is open before the connection counts as used up.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How soon a refused channel is asked for again when nothing has ended meanwhile.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -34,6 +34,8 @@ pub(super) struct Desk {
     pub refused: Cell<Option<(Instant, usize)>>,
     pub sftp_busy: Cell<bool>,
     pub sftp: RefCell<Option<Sftp>>,
+    /// The server has ended SFTP: the next who wants it opens it anew.
+    pub sftp_ended: Cell<bool>,
     /// A command was given up: what it left there should be ended.
     pub orphans: Cell<bool>,
     /// libssh2 was called since the owner last waited, so the socket was read.
@@ -56,6 +58,7 @@ impl Desk {
             refused: Cell::default(),
             sftp_busy: Cell::default(),
             sftp: RefCell::default(),
+            sftp_ended: Cell::default(),
             orphans: Cell::default(),
             called: Cell::default(),
             wants_to_send: Cell::default(),
@@ -170,7 +173,7 @@ impl Desk {
     }
 
     /// Waits for the turn to open something.
-    async fn turn(self: &Rc<Desk>, ticket: &Ticket) -> Result<Turn, Fault> {
+    pub async fn turn(self: &Rc<Desk>, ticket: &Ticket) -> Result<Turn, Fault> {
         poll_fn(|_| {
             if ticket.is_abandoned() {
                 return Poll::Ready(Err(Fault::Abandoned));
@@ -185,7 +188,8 @@ impl Desk {
         .await
     }
 
-    async fn finish_or_refused<T>(&self, mut call: impl FnMut() -> Result<T, ssh2::Error>) -> Result<Option<T>, Fault> {
+    /// As `finish`; nothing when the server refuses another channel.
+    pub async fn finish_or_refused<T>(&self, mut call: impl FnMut() -> Result<T, ssh2::Error>) -> Result<Option<T>, Fault> {
         self.finish(|| match call() {
             // The same code stands for a channel refused and for a subsystem that is not there.
             Err(e) if e.code() == ssh2::ErrorCode::Session(-21) && !e.message().contains("SFTP subsystem") => Ok(None),
@@ -198,75 +202,14 @@ impl Desk {
     pub fn retry_at(&self) -> Option<Instant> {
         self.refused.get().map(|(at, _)| at + AGAIN).filter(|at| *at > Instant::now())
     }
-
-    /// Opens SFTP, unless it is open, and takes it for this job alone.
-    pub async fn take_sftp(self: &Rc<Desk>, ticket: &Ticket) -> Result<SftpTurn, Fault> {
-        let mine = poll_fn(|_| {
-            if ticket.is_abandoned() {
-                return Poll::Ready(Err(Fault::Abandoned));
-            }
-            if self.sftp_busy.replace(true) {
-                return Poll::Pending;
-            }
-            Poll::Ready(Ok(SftpTurn(self.clone())))
-        })
-        .await?;
-        let mut refused_alone: Option<Instant> = None;
-        while self.sftp.borrow().is_none() {
-            let turn = self.turn(ticket).await?;
-            let opened = self.finish_or_refused(|| self.session.sftp()).await;
-            drop(turn);
-            match opened {
-                Ok(Some(sftp)) => {
-                    self.open.set(self.open.get() + 1);
-                    *self.sftp.borrow_mut() = Some(sftp);
-                    break;
-                }
-                Ok(None) => self.refused.set(Some((Instant::now(), self.open.get()))),
-                Err(Fault::Refused(r)) => return Err(Fault::Refused(without_sftp(&r))),
-                Err(other) => return Err(other),
-            }
-            if self.open.get() == 0 && refused_alone.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
-                return Err(Fault::NotBegun);
-            }
-        }
-        Ok(mine)
-    }
-
-    /// Gives up SFTP's channel when nobody uses it: a server that allows few sessions needs it for a command.
-    ///
-    /// The one blocking call on the owner thread, a round trip long: the ssh2 crate can end SFTP in no other way.
-    fn release_sftp(&self) {
-        if !self.sftp_busy.get() && self.sftp.borrow_mut().take().is_some() {
-            self.open.set(self.open.get().saturating_sub(1));
-        }
-    }
-}
-
-fn without_sftp(refusal: &Refusal) -> Refusal {
-    Refusal {
-        kind: Kind::Unsupported,
-        why: format!("the server offers no SFTP: {}", refusal.why),
-        help: Some("enable it in sshd_config: `Subsystem sftp internal-sftp`".into()),
-    }
 }
 
 /// The turn to open something, given back when dropped.
-struct Turn(Rc<Desk>);
+pub(super) struct Turn(Rc<Desk>);
 
 impl Drop for Turn {
     fn drop(&mut self) {
         self.0.opening.set(None);
-        self.0.again.set(true);
-    }
-}
-
-/// SFTP for one job, given back when dropped.
-pub(super) struct SftpTurn(Rc<Desk>);
-
-impl Drop for SftpTurn {
-    fn drop(&mut self) {
-        self.0.sftp_busy.set(false);
         self.0.again.set(true);
     }
 }

@@ -1,8 +1,9 @@
 //! Files by SFTP: one job at a time, in blocks, so that commands get their turn in between.
 
-use super::desk::{Desk, SftpTurn};
-use super::fault::{Fault, is_broken};
+use super::desk::Desk;
+use super::fault::{Fault, is_broken, would_block};
 use super::link::{Done, Refusal, Ticket, Work};
+use super::sftp::SftpTurn;
 use crate::error::{Error, Kind, Whereabouts};
 use crate::wire::{Entry, EntryKind};
 use ssh2::{ErrorCode, File, FileStat, OpenFlags, OpenType};
@@ -16,7 +17,7 @@ const BLOCK: usize = 256 << 10;
 
 /// Does a request that is about files.
 pub(super) async fn run(desk: Rc<Desk>, ticket: Arc<Ticket>, work: Work) -> Result<Done, Fault> {
-    let turn = desk.take_sftp(&ticket).await?;
+    let turn = SftpTurn::take(&desk, &ticket).await?;
     if ticket.is_abandoned() {
         return Err(Fault::Abandoned);
     }
@@ -283,8 +284,8 @@ impl Files<'_> {
     async fn ask<T>(&self, path: &str, mut call: impl FnMut() -> Result<T, ssh2::Error>) -> Result<T, Fault> {
         let answer = self
             .desk
-            .finish(|| match call() {
-                Err(e) if !super::fault::would_block(&e) && !is_broken(&e) => Ok(Err(e)),
+            .finish(|| match call().map_err(|e| self.desk.only_sftp(e)) {
+                Err(e) if !would_block(&e) && !is_broken(&e) => Ok(Err(e)),
                 other => other.map(Ok),
             })
             .await?;

@@ -23,6 +23,7 @@ mod link;
 mod login;
 mod machine;
 mod owner;
+mod sftp;
 
 pub use machine::Ssh;
 
