@@ -142,7 +142,8 @@ impl Desk {
     pub fn with_buffer<T>(&self, size: usize, work: impl FnOnce(&mut [u8]) -> T) -> T {
         let mut buffer = self.buffer.borrow_mut();
         if buffer.len() < size {
-            buffer.resize(size, 0);
+            // Fresh from the system, it takes memory only as far as it is used: a hundred idle machines are many.
+            *buffer = vec![0; size];
         }
         work(&mut buffer[..size])
     }

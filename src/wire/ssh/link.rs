@@ -279,6 +279,12 @@ impl Link {
         self.wake.ring();
     }
 
+    /// Takes no more requests; what has begun goes on.
+    pub fn retire(&self) {
+        self.standing.leave();
+        self.wake.ring();
+    }
+
     pub fn hang_up(&self) {
         self.standing.leave();
         self.standing.hung_up.store(true, Ordering::Release);

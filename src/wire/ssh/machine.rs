@@ -106,8 +106,8 @@ impl Ssh {
             if steps != link.standing.steps() {
                 (steps, moved) = (link.standing.steps(), now);
             } else if wait.limit.is_none() && now >= moved + QUIET {
-                // Whoever waits in line behind this would wait in vain as well.
-                link.hang_up();
+                // Whoever waits in line behind this would wait in vain as well. What runs may go on.
+                link.retire();
                 return Err(self.doing(wait).silence(QUIET));
             }
         }

@@ -23,10 +23,11 @@ const OWN_LIMIT: Duration = Duration::from_secs(30);
 /// How often the clock is looked at while something depends on it.
 const TICK: Duration = Duration::from_millis(100);
 
-type Future_ = Pin<Box<dyn Future<Output = Result<Done, Fault>>>>;
+/// A job under way.
+type Running = Pin<Box<dyn Future<Output = Result<Done, Fault>>>>;
 
 struct Job {
-    future: Future_,
+    future: Running,
     ticket: Arc<Ticket>,
     /// Nobody waits for a job of our own.
     answer: Option<Answer>,
@@ -146,7 +147,7 @@ impl Service<'_> {
         let Request { work, ticket, answer } = request;
         let (desk, mine) = (self.desk.clone(), ticket.clone());
         let role = if matches!(work, Work::Exec { .. }) { Role::Command } else { Role::Files };
-        let future: Future_ = match work {
+        let future: Running = match work {
             Work::Exec { text, stdin } => Box::pin(command::run(desk, mine, text, stdin)),
             work => Box::pin(file::run(desk, mine, work)),
         };
@@ -240,7 +241,8 @@ impl Service<'_> {
     /// and came back would be noticed only when TCP tries again, minutes later.
     fn retire_if_silent(&mut self) {
         let limit = self.owner.target.connect_timeout.max(Duration::from_secs(5));
-        if !self.retired && self.desk.opening.get().is_some_and(|since| since.elapsed() > limit) {
+        let is_silent = self.desk.opening.get().is_some_and(|since| since.elapsed() > limit);
+        if !self.retired && (is_silent || self.owner.standing.is_gone()) {
             self.retired = true;
             self.owner.standing.leave();
             self.jobs.retain(|job| job.ticket.is_begun());
