@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench ssh`; the budgets are 3 ms for `true` on a warm connection, and 1.2 s for a hundred cold ones.
 
+#![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends there")]
+
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::time::Duration;
 use support::sshd::{Options, Sshd};

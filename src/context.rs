@@ -10,13 +10,20 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many of the last calls to machines a failure card shows.
 const CALLS_KEPT: usize = 8;
 
 /// The longest text of an action or a call; a here-document sent to a shell is still recognised by its beginning.
 const LONGEST_WHAT: usize = 300;
+
+/// The most lines of its log that one testcase may write: the stream takes whatever is published, so a loop that logs would fill
+/// memory faster than any reader empties it.
+const LINES_KEPT: u64 = 100_000;
+
+/// How often a testcase may say how far it is; more is for nobody's eyes.
+const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
@@ -27,6 +34,7 @@ struct Inner {
     dir: PathBuf,
     now: Mutex<Now>,
     next_action: AtomicU64,
+    lines: AtomicU64,
 }
 
 /// What changes while the work goes on.
@@ -36,13 +44,15 @@ struct Now {
     calls: VecDeque<Call>,
     /// What is being done right now, oldest first: what a time limit cut short.
     running: Vec<(u64, String)>,
+    said_progress: Option<Instant>,
 }
 
 impl Context {
     /// `dir` is where the work may put files; it is made when first needed.
     pub fn new(bus: Bus, case: Option<CaseId>, dir: PathBuf, cancel: Cancel) -> Context {
-        let now = Now { cancel, calls: VecDeque::new(), running: Vec::new() };
-        Context(Arc::new(Inner { bus, case, dir, now: Mutex::new(now), next_action: AtomicU64::new(1) }))
+        let now = Now { cancel, calls: VecDeque::new(), running: Vec::new(), said_progress: None };
+        let (now, next_action, lines) = (Mutex::new(now), AtomicU64::new(1), AtomicU64::new(0));
+        Context(Arc::new(Inner { bus, case, dir, now, next_action, lines }))
     }
 
     pub fn case(&self) -> Option<&CaseId> {
@@ -95,8 +105,25 @@ impl Context {
         self.0.bus.publish(self.0.case.as_ref(), fact);
     }
 
+    /// Writes a line of the log. Beyond [`LINES_KEPT`] only warnings and reasons are written, and the first line left out is told.
     pub fn log(&self, level: Level, text: impl Into<String>) {
-        self.publish(Fact::Logged { level, text: text.into() });
+        let line = self.0.lines.fetch_add(1, Ordering::Relaxed);
+        if line < LINES_KEPT || matches!(level, Level::Warning | Level::Reason) {
+            self.publish(Fact::Logged { level, text: text.into() });
+        } else if line == LINES_KEPT {
+            let text = format!("the log has {LINES_KEPT} lines; what follows is left out of it");
+            self.publish(Fact::Logged { level: Level::Warning, text });
+        }
+    }
+
+    /// Says how far the work is (of one action, or all of it). What comes too soon after the last one is left out.
+    pub fn progress(&self, action: Option<u64>, text: impl Into<String>, part: Option<f64>) {
+        let now = Instant::now();
+        let last = &mut self.lock().said_progress;
+        if last.is_none_or(|at| now.duration_since(at) >= PROGRESS_EVERY) {
+            *last = Some(now);
+            self.publish(Fact::Progressed { action, text: text.into(), part });
+        }
     }
 
     /// Does something to a machine (or waits), told to the stream with its time, and remembered for a failure card.
@@ -108,7 +135,7 @@ impl Context {
         let number = self.0.next_action.fetch_add(1, Ordering::Relaxed);
         let action = Action { context: self, number, said: Mutex::default() };
         let started = Timestamp::now();
-        let clock = std::time::Instant::now();
+        let clock = Instant::now();
         self.lock().running.push((
             number,
             match machine {
@@ -162,7 +189,7 @@ pub struct Action<'a> {
 
 impl Action<'_> {
     pub fn progress(&self, text: impl Into<String>, part: Option<f64>) {
-        self.context.publish(Fact::Progressed { action: Some(self.number), text: text.into(), part });
+        self.context.progress(Some(self.number), text, part);
     }
 
     /// What there is to say of it when it ends well ("exit 0, 12 lines").
@@ -186,4 +213,72 @@ pub fn clip(text: &str, longest: usize) -> String {
         cut.push('…');
     }
     cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, Sink};
+    use crate::secret::Mask;
+
+    struct Collect(Arc<Mutex<Vec<Fact>>>);
+
+    impl Sink for Collect {
+        fn on_event(&mut self, event: &Event) -> Result<()> {
+            self.0.lock().unwrap().push(event.fact.clone());
+            Ok(())
+        }
+        fn name(&self) -> String {
+            "collector".into()
+        }
+    }
+
+    /// What is published by a piece of work.
+    fn published(work: impl FnOnce(&Context)) -> Vec<Fact> {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (bus, stream) = Bus::start(Box::new(Collect(seen.clone())), Vec::new(), Mask::default(), |_| ()).unwrap();
+        work(&Context::new(bus, None, PathBuf::new(), Cancel::new()));
+        assert!(stream.close().is_empty());
+        std::mem::take(&mut *seen.lock().unwrap())
+    }
+
+    #[test]
+    fn a_flood_of_lines_is_cut_and_says_so() {
+        let facts = published(|context| {
+            for _ in 0..LINES_KEPT + 50 {
+                context.log(Level::Verbose, "again");
+            }
+            context.log(Level::Reason, "the end");
+        });
+        assert_eq!(facts.len() as u64, LINES_KEPT + 2);
+        let text = |fact: &Fact| serde_json::to_string(fact).unwrap();
+        assert!(text(&facts[facts.len() - 2]).contains("left out"), "{:?}", facts[facts.len() - 2]);
+        assert!(text(&facts[facts.len() - 1]).contains("the end"));
+    }
+
+    #[test]
+    fn progress_that_nobody_could_read_is_left_out() {
+        let facts = published(|context| (0..1000).for_each(|i| context.progress(None, format!("{i}/1000"), None)));
+        assert!(!facts.is_empty() && facts.len() < 500, "{}", facts.len());
+    }
+
+    #[test]
+    fn calls_are_remembered_and_what_was_cut_short_too() {
+        published(|context| {
+            for i in 0..20 {
+                let _ = context.action(Some("h1"), &format!("call {i}"), |_| Ok(()));
+            }
+            let calls: Vec<String> = context.calls().into_iter().map(|c| c.what).collect();
+            assert_eq!((calls.len(), calls[0].as_str(), calls[7].as_str()), (CALLS_KEPT, "call 12", "call 19"));
+            let cancel = Cancel::new();
+            context.go_on_with(cancel.clone());
+            let _ = context.action(Some("h1"), "reboot", |_| {
+                cancel.raise(crate::time::Stop::User);
+                cancel.check()
+            });
+            assert_eq!(context.doing().as_deref(), Some("`reboot` on h1"));
+            context.go_on_with(Cancel::new());
+            assert_eq!(context.doing(), None);
+        });
+    }
 }

@@ -31,7 +31,7 @@ fn a_time_limit_ends_whatever_runs_and_blames_who_was_waited_for() {
         ("try { sleep(600) } catch { }", Blame::Product, "waiting for `sleep"),
         ("parallel([|| sleep(600), || sleep(600)])", Blame::Product, "waiting for `sleep"),
         ("parallel([|| 1, || { loop {} }])", Blame::Author, script_only),
-        ("eventually(#{ timeout: \"10m\", desc: \"pigs fly\" }, || false)", Blame::Product, "for pigs fly"),
+        ("eventually(#{ timeout: \"10m\", desc: \"pigs fly\" }, || false)", Blame::Product, "until pigs fly"),
         ("repeat(1000000000, |i| sleep(0.01))", Blame::Author, script_only),
         ("target().exec(\"sleep 600\")", Blame::Product, "`sleep 600` on local"),
         ("target().exec(\"trap '' TERM; while :; do sleep 600; done\")", Blame::Product, "on local"),

@@ -2,7 +2,7 @@
 
 use super::lines::Options;
 use super::{SINKS, Summary};
-use crate::error::{Error, Kind, Result, Whereabouts};
+use crate::error::{Blame, Error, Kind, Result, Whereabouts};
 use crate::event::log::LogReader;
 use crate::event::{Event, Sink};
 use crate::name::did_you_mean;
@@ -61,28 +61,33 @@ pub struct Opening {
     pub screen: fn() -> Option<(usize, usize)>,
 }
 
+/// What a word such as `junit:out.xml` asks for: the kind and the file. Nothing is opened.
+///
+/// # Errors
+/// `Malformed`, blamed on the user, when there is no such report.
+pub fn asked(spec: &str) -> Result<(&'static SinkKind, Option<&str>)> {
+    let (word, file) = spec.split_once(':').map_or((spec, None), |(word, file)| (word, Some(file)));
+    let wrong = |what: String| Error::new(Kind::Malformed, what).blame(Blame::User);
+    let Some(kind) = SINKS.iter().find(|k| k.word == word) else {
+        let mut error = wrong(format!("no report `{word}`"));
+        error.help = did_you_mean(word, SINKS.iter().map(|k| k.word));
+        return Err(error);
+    };
+    match (file, kind.file) {
+        (Some(""), _) => Err(wrong(format!("report `{spec}`: no file after the colon"))),
+        (Some(_), None) => Err(wrong(format!("report `{word}` takes no file")).help(format!("write `{word}` alone"))),
+        _ => Ok((kind, file)),
+    }
+}
+
 /// Opens the report that a word such as `junit:out.xml`, `html` or `console` asks for.
 ///
 /// # Errors
-/// `Malformed` when there is no such report; what opening the file gives.
+/// As [`asked`]; what opening the file gives.
 pub fn open(spec: &str, opening: &Opening) -> Result<Box<dyn Report>> {
-    let (word, file) = spec.split_once(':').map_or((spec, None), |(word, file)| (word, Some(file)));
-    let Some(kind) = SINKS.iter().find(|k| k.word == word) else {
-        let error = Error::new(Kind::Malformed, format!("no report `{word}`"));
-        return Err(match did_you_mean(word, SINKS.iter().map(|k| k.word)) {
-            Some(help) => error.help(help),
-            None => error,
-        });
-    };
-    let path = match (file, kind.file) {
-        (Some(""), _) => return Err(Error::new(Kind::Malformed, format!("report `{spec}`: no file after the colon"))),
-        (Some(file), Some(_)) => PathBuf::from(file),
-        (None, Some(usual)) => opening.results.join(usual),
-        (Some(_), None) => {
-            return Err(Error::new(Kind::Malformed, format!("report `{word}` takes no file")).help(format!("write `{word}` alone")));
-        }
-        (None, None) => PathBuf::new(),
-    };
+    let (kind, file) = asked(spec)?;
+    let usual = kind.file.map(|usual| opening.results.join(usual));
+    let path = file.map(PathBuf::from).or(usual).unwrap_or_default();
     if let Some(parent) = path.parent().filter(|_| path.as_os_str() != "-") {
         std::fs::create_dir_all(parent).at(format_args!("make the directory of `{}`", path.display()))?;
     }

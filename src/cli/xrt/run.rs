@@ -105,6 +105,9 @@ pub fn run(io: &Io, args: &RunArgs) -> Result<Exit> {
         }
     };
     let plan = Plan::of(testcases, &args.words)?;
+    for spec in &args.report {
+        report::asked(spec)?;
+    }
     let mask = Mask::default();
     let lab = Arc::new(args.access.attach(io, &variables, &mask)?);
     let results = Results::make(&args.results)?;
@@ -196,8 +199,7 @@ fn open_stream(io: &Io, args: &RunArgs, results: &Results, mask: &Mask, cancel: 
     let opening = Opening { results: results_dir, options, stream: || Box::new(std::io::stdout()), screen: crate::cli::screen };
     let mut specs = vec!["testlog", "junit", "html", if io.is_terminal() && !args.plain { "live" } else { "console" }];
     specs.extend(args.report.iter().map(String::as_str));
-    let reports = specs.iter().map(|spec| report::open(spec, &opening)).collect::<Result<Vec<Box<dyn Report>>>>();
-    let reports = reports.map_err(|e| e.blame(Blame::User))?;
+    let reports = specs.iter().map(|spec| report::open(spec, &opening)).collect::<Result<Vec<Box<dyn Report>>>>()?;
     let log = LogSink::create(&results.dir.join("events.jsonl"))?;
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Reports::new(reports))];
     let cancel = cancel.clone();

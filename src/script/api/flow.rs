@@ -1,7 +1,7 @@
 //! Steps, loops, waits, clean-ups and work side by side. These take closures, so they are free functions.
 
 use crate::error::{Error, Kind};
-use crate::event::{Fact, Level};
+use crate::event::Level;
 use crate::lab::wait::{Look, Patience, until};
 use crate::script::Deferred;
 use crate::script::case::Case;
@@ -49,7 +49,7 @@ mod flow {
         let mut result = Ok(());
         while done < count && result.is_ok() {
             let part = Some(done as f64 / count as f64);
-            case.context.publish(Fact::Progressed { action: None, text: format!("{done}/{count}"), part });
+            case.context.progress(None, format!("{done}/{count}"), part);
             case.context.log(Level::Delimiter, format!("iteration {} of {count}", done + 1));
             result = case.context.cancel().check().map_err(|_| stopped(&case.context));
             if result.is_ok() {

@@ -82,7 +82,7 @@ mod testcase {
     #[rhai_fn(return_raw)]
     pub fn progress(call: NativeCallContext, text: Dynamic) -> Raised<()> {
         let case = Case::of(&call)?;
-        case.context.publish(crate::event::Fact::Progressed { action: None, text: show::plain(&text), part: None });
+        case.context.progress(None, show::plain(&text), None);
         Ok(())
     }
 
