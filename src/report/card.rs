@@ -4,7 +4,7 @@ use super::entry::seconds;
 use super::lines::Options;
 use super::text::{Paint, ascii, clean, cut_end, pad, width};
 use crate::error::Blame;
-use crate::event::{ActionEnd, Call, Failure, Frame, Local, Outcome, SourceLine};
+use crate::event::{ActionEnd, Call, Failure, Frame, Local, Outcome, Place, SourceLine};
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use std::fmt::Write;
@@ -29,8 +29,7 @@ pub struct Card<'a> {
 /// The card, ended by a newline.
 pub fn failure_card(card: &Card, options: &Options) -> String {
     let mut out = String::new();
-    let page =
-        Page { paint: Paint { colour: options.colour }, ascii: options.ascii, width: options.width.unwrap_or(USUAL_WIDTH).max(40) };
+    let page = Page::new(options);
     page.heading(card, &mut out);
     let failure = card.failure;
     for (depth, frame) in failure.frames.iter().enumerate() {
@@ -50,6 +49,35 @@ pub fn failure_card(card: &Card, options: &Options) -> String {
     if options.ascii { ascii(&out) } else { out }
 }
 
+/// What is wrong at a place of a text that somebody wrote, with the lines around it, ended by a newline.
+pub fn complaint(word: &Complaint, place: &Place, lines: &[SourceLine], options: &Options) -> String {
+    let page = Page::new(options);
+    let (level, outcome) = if word.is_warning { (Level::WARNING, Outcome::Partial) } else { (Level::ERROR, Outcome::Failed) };
+    let name = if word.is_warning { "warning" } else { "error" };
+    let mut out = String::new();
+    let title = format!("{}[{}]", page.paint.outcome(outcome, name), word.rule);
+    let _ = writeln!(out, "{title}: {}", page.paint.bold(&clean(word.message)));
+    match page.excerpt(lines, place, "", level) {
+        Some(text) => out.push_str(&text),
+        None => {
+            let _ = writeln!(out, "  {} {}", if page.ascii { "-->" } else { "╭▸" }, clean(&place.to_string()));
+        }
+    }
+    if let Some(help) = word.help {
+        page.hint("help", help, &mut out);
+    }
+    if options.ascii { ascii(&out) } else { out }
+}
+
+/// What is said about a place.
+pub struct Complaint<'a> {
+    pub is_warning: bool,
+    /// Stable name of the rule that found it.
+    pub rule: &'a str,
+    pub message: &'a str,
+    pub help: Option<&'a str>,
+}
+
 struct Page {
     paint: Paint,
     ascii: bool,
@@ -57,6 +85,11 @@ struct Page {
 }
 
 impl Page {
+    fn new(options: &Options) -> Page {
+        let width = options.width.unwrap_or(USUAL_WIDTH).max(40);
+        Page { paint: Paint { colour: options.colour }, ascii: options.ascii, width }
+    }
+
     fn heading(&self, card: &Card, out: &mut String) {
         let word = super::text::word(card.outcome);
         let whose = match card.failure.blame {
@@ -97,29 +130,30 @@ impl Page {
 
     /// The lines with a mark under the position; nothing when the lines are not known.
     fn source(&self, frame: &Frame, label: &str) -> Option<String> {
-        let lines = unbroken(&frame.lines, frame.place.line)?;
-        let at = frame.place.line - lines[0].number;
+        self.excerpt(&frame.lines, &frame.place, label, Level::ERROR)
+    }
+
+    fn excerpt(&self, lines: &[SourceLine], place: &Place, label: &str, level: Level) -> Option<String> {
+        let lines = unbroken(lines, place.line)?;
+        let at = place.line - lines[0].number;
         let mut text = String::new();
         let mut span = 0..0;
         for (number, line) in lines.iter().enumerate() {
-            let column = if number == at { frame.place.column.max(1) } else { 1 };
-            let (shown, mark) = excerpt(&line.text, column, frame.place.column > 0);
+            let column = if number == at { place.column.max(1) } else { 1 };
+            let (shown, mark) = excerpt(&line.text, column, place.column > 0);
             if number == at {
                 span = text.len() + mark.start..text.len() + mark.end;
             }
             text.push_str(&shown);
             text.push('\n');
         }
-        let path = clean(&frame.place.file);
-        let snippet = Snippet::source(text.as_str())
-            .line_start(lines[0].number)
-            .path(path)
-            .fold(false)
-            .annotation(AnnotationKind::Primary.span(span).label(label));
+        let mark = AnnotationKind::Primary.span(span);
+        let mark = if label.is_empty() { mark } else { mark.label(label) };
+        let snippet =
+            Snippet::source(text.as_str()).line_start(lines[0].number).path(clean(&place.file)).fold(false).annotation(mark);
         let renderer = if self.paint.colour { Renderer::styled() } else { Renderer::plain() };
         let decor = if self.ascii { DecorStyle::Ascii } else { DecorStyle::Unicode };
-        let mut shown =
-            renderer.decor_style(decor).term_width(self.width).render(&[Group::with_level(Level::ERROR).element(snippet)]);
+        let mut shown = renderer.decor_style(decor).term_width(self.width).render(&[Group::with_level(level).element(snippet)]);
         shown.push('\n');
         Some(shown)
     }

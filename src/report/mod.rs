@@ -19,7 +19,7 @@ mod summary;
 mod testlog;
 mod text;
 
-pub use card::{Card, failure_card};
+pub use card::{Card, Complaint, complaint, failure_card};
 pub use case::{Attachment, Case, Metric, Notes, Progress, RunningAction, Said, Subcase};
 pub use console::Console;
 pub use entry::Entry;

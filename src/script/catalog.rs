@@ -45,11 +45,19 @@ type Candidate = (String, Origin);
 /// Finds testcases.
 pub struct Catalog {
     scripts: Arc<Scripts>,
+    checks: bool,
 }
 
 impl Catalog {
     pub fn new(scripts: Arc<Scripts>) -> Catalog {
-        Catalog { scripts }
+        Catalog { scripts, checks: true }
+    }
+
+    /// Takes scripts as they are: what is wrong with them shows when they run.
+    #[must_use]
+    pub fn unchecked(mut self) -> Catalog {
+        self.checks = false;
+        self
     }
 
     /// What `--testcase` names: a file, a directory (all testcases in it), a name, a dotted name or an alias.
@@ -239,16 +247,28 @@ impl Catalog {
         let source = origin.source();
         let problem = |text: &str, what: String| vec![Diagnostic::error("unreadable", &source, text, Position::NONE, what)];
         let text = self.text(&origin).map_err(|e| problem("", e.what))?;
-        let script = Script::read(engine, &source, &text).map_err(|d| vec![*d])?;
-        if !script.has("run", 1) {
-            if modules_too && !script.has("meta", 0) {
-                return Ok(None);
-            }
-            let what = "no function `run(args)`, so this is no testcase".to_string();
-            return Err(problem(&text, what));
+        let meta = if self.checks { self.checked(engine, &source, &text)? } else { self.read_only(engine, &source, &text)? };
+        match meta {
+            Some(meta) => Ok(Some(Testcase { name, origin, meta })),
+            None if modules_too => Ok(None),
+            None => Err(problem(&text, "no function `run(args)`, so this is no testcase".to_string())),
         }
-        let meta = script.meta(engine, &source, &text)?;
-        Ok(Some(Testcase { name, origin, meta }))
+    }
+
+    /// What a testcase says of itself, when nothing is wrong with it; nothing for a module.
+    fn checked(&self, engine: &Engine, source: &str, text: &str) -> std::result::Result<Option<Meta>, Vec<Diagnostic>> {
+        let checked = super::check::check(&self.scripts, engine, source, text);
+        if checked.has_errors() { Err(checked.diagnostics) } else { Ok(checked.meta) }
+    }
+
+    fn read_only(&self, engine: &Engine, source: &str, text: &str) -> std::result::Result<Option<Meta>, Vec<Diagnostic>> {
+        let mut ast = engine.compile(text).map_err(|e| vec![Diagnostic::syntax(source, text, &e)])?;
+        ast.set_source(source);
+        let script = Script::of(ast);
+        if !script.has("run", 1) {
+            return Ok(None);
+        }
+        script.meta(engine, source, text).map(Some)
     }
 }
 
@@ -291,6 +311,15 @@ fn name_of(path: &Path, roots: &[PathBuf]) -> String {
         }
     }
     stem
+}
+
+/// Every script below a directory, sorted.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
+    let all = scripts_below(dir, "")?;
+    Ok(all.into_iter().filter_map(|(_, origin)| if let Origin::File(path) = origin { Some(path) } else { None }).collect())
 }
 
 fn scripts_below(dir: &Path, prefix: &str) -> Result<Vec<Candidate>> {

@@ -54,6 +54,9 @@ impl Diagnostic {
         if let Some(at) = bare.rfind(" (line ") {
             bare.truncate(at);
         }
+        if let Some(first) = bare.get(..1).filter(|_| !bare.starts_with("I'")) {
+            bare = first.to_lowercase() + &bare[1..];
+        }
         let help = match &*error.0 {
             ParseErrorType::MissingToken(token, _) if token == ";" => Some("a `;` is missing at the end of the line before".into()),
             ParseErrorType::Reserved(word) => Some(format!("`{word}` is a word of the language; in a map write \"{word}\": …")),

@@ -4,6 +4,7 @@
 //! stop and its own imports, without anything thread-local.
 
 use super::case::{Case, CaseRef};
+use super::check::Checker;
 use super::diagnostic::Diagnostic;
 use super::failure::Raised;
 use super::meta::Meta;
@@ -12,10 +13,10 @@ use crate::error::{Error, Kind, Result, Whereabouts};
 use crate::event::Level;
 use include_dir::{Dir, include_dir};
 use rhai::packages::{Package, StandardPackage};
-use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, Map, Module, OptimizationLevel, Position, Scope, Shared};
+use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, Map, Module, OptimizationLevel, Position, Scope, Shared, Token};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The testcases that come with the program.
 pub static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scripts");
@@ -40,6 +41,8 @@ pub struct Scripts {
     /// Folders that an import is looked for in, after the folder of the importing file.
     pub roots: Vec<PathBuf>,
     compiled: Mutex<HashMap<String, AST>>,
+    /// What checks of scripts share.
+    pub checker: Checker,
 }
 
 /// A part of a testcase's life that the script may have a function for.
@@ -76,7 +79,7 @@ impl Scripts {
     pub fn new(roots: Vec<PathBuf>, stdlib_dir: Option<PathBuf>) -> Result<Arc<Scripts>> {
         let standard = StandardPackage::new().as_shared_module();
         let modules = vec![standard, api::module()];
-        let mut scripts = Scripts { modules, stdlib_dir, roots, compiled: Mutex::default() };
+        let mut scripts = Scripts { modules, stdlib_dir, roots, compiled: Mutex::default(), checker: Checker::default() };
         for (name, text) in scripts.stdlib_files()? {
             let engine = scripts.bare_engine();
             let ast = scripts.parse(&engine, &name, &text).map_err(|d| Error::new(Kind::Malformed, d.headline()))?;
@@ -120,6 +123,12 @@ impl Scripts {
             engine.register_global_module(module.clone());
         }
         guard::install(&mut engine);
+        // A constant of the library is a number from the start: as a variable, no closure and no strict engine would know it.
+        #[expect(deprecated, reason = "volatile, not deprecated; the version of rhai is pinned")]
+        engine.on_parse_token(|token, _, _| match &token {
+            Token::Identifier(name) => api::constant(name).map_or(token, Token::IntegerConstant),
+            _ => token,
+        });
         limits(&mut engine);
         engine
     }
@@ -158,7 +167,7 @@ impl Scripts {
     /// # Errors
     /// The first syntax error.
     pub fn parse(&self, engine: &Engine, name: &str, text: &str) -> Result<AST, Box<Diagnostic>> {
-        let mut ast = compile(engine, name, text)?;
+        let mut ast = engine.compile(text).map_err(|e| Box::new(Diagnostic::syntax(name, text, &e)))?;
         ast.set_source(name);
         guard::guarded(engine, &ast)
             .map_err(|e| Box::new(Diagnostic::error("syntax", name, text, Position::NONE, super::failure::message(&e))))
@@ -212,12 +221,6 @@ impl Scripts {
     }
 }
 
-/// Compiles a source, which may name the library's constants.
-fn compile(engine: &Engine, name: &str, text: &str) -> Result<AST, Box<Diagnostic>> {
-    static CONSTANTS: LazyLock<Scope<'static>> = LazyLock::new(api::constants);
-    engine.compile_with_scope(&CONSTANTS, text).map_err(|e| Box::new(Diagnostic::syntax(name, text, &e)))
-}
-
 fn limits(engine: &mut Engine) {
     engine
         .set_max_call_levels(100)
@@ -238,19 +241,13 @@ impl Script {
     /// The first syntax error.
     pub fn compile(scripts: &Scripts, engine: &Engine, name: &str, text: &str) -> Result<Script, Box<Diagnostic>> {
         let ast = scripts.parse(engine, name, text)?;
-        let hooks = ast.iter_functions().map(|f| (f.name.to_string(), f.params.len())).collect();
-        Ok(Script { ast, hooks })
+        Ok(Script::of(ast))
     }
 
-    /// Compiles a testcase without guarding it: to know what it says of itself, not to run it.
-    ///
-    /// # Errors
-    /// The first syntax error.
-    pub fn read(engine: &Engine, name: &str, text: &str) -> Result<Script, Box<Diagnostic>> {
-        let mut ast = compile(engine, name, text)?;
-        ast.set_source(name);
+    /// A testcase that is compiled already.
+    pub fn of(ast: AST) -> Script {
         let hooks = ast.iter_functions().map(|f| (f.name.to_string(), f.params.len())).collect();
-        Ok(Script { ast, hooks })
+        Script { ast, hooks }
     }
 
     pub fn has(&self, function: &str, parameters: usize) -> bool {
@@ -272,14 +269,18 @@ impl Script {
             Err(error) => {
                 let inner = super::failure::innermost(&error);
                 let position = if inner.position().is_none() { line } else { inner.position() };
-                let message = match inner {
-                    EvalAltResult::ErrorRuntime(value, _) => value
-                        .read_lock::<Map>()
-                        .and_then(|m| m.get("message").map(show::plain))
-                        .unwrap_or_else(|| show::value(value, 200)),
-                    other => super::failure::message(other),
+                let part = |key: &str| match inner {
+                    EvalAltResult::ErrorRuntime(value, _) => {
+                        value.read_lock::<Map>().and_then(|m| m.get(key).filter(|v| !v.is_unit()).map(show::plain))
+                    }
+                    _ => None,
                 };
-                Err(vec![Diagnostic::error("meta", name, text, position, format!("meta() fails: {message}"))])
+                let message = part("message").unwrap_or_else(|| match inner {
+                    EvalAltResult::ErrorRuntime(value, _) => show::value(value, 200),
+                    other => super::failure::message(other),
+                });
+                let fault = Diagnostic::error("meta", name, text, position, format!("meta() fails: {message}"));
+                Err(vec![fault.help(part("help"))])
             }
             Ok(value) => match value.read_lock::<Map>() {
                 None => {

@@ -9,9 +9,10 @@ use crate::name;
 use rhai::packages::{Package, StandardPackage};
 use rhai::{Engine, Module, Shared};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// Chapter of what the language itself brings.
-const LANGUAGE: &str = "language";
+pub const LANGUAGE: &str = "language";
 /// Chapter of the map that a testcase's `meta()` returns.
 const META: &str = "meta";
 /// Chapter of the functions that a testcase may have.
@@ -135,13 +136,32 @@ impl Manual {
         self.entries.iter().filter(|entry| entry.name == name && belongs(entry)).collect()
     }
 
+    /// Files that tell editors what there is: name and text, one for each chapter with functions.
+    pub fn definitions(&self) -> Vec<(String, String)> {
+        let mut files = Vec::new();
+        for chapter in &self.chapters {
+            let declared: Vec<String> = self.chapter(&chapter.name).filter_map(Entry::definition).collect();
+            if !declared.is_empty() {
+                let text = format!("//! {}\n\nmodule static;\n\n{}", chapter.about, declared.join("\n"));
+                files.push((format!("{}.d.rhai", chapter.name), text));
+            }
+        }
+        files
+    }
+
     /// What may have been meant by a name that is not in the manual.
     pub fn did_you_mean(&self, name: &str) -> Option<String> {
-        let bare = name.rsplit('.').next().unwrap_or(name);
-        let of = name.rsplit_once('.').map(|(of, _)| of.to_lowercase());
+        let (of, bare) = name.rsplit_once('.').map_or((None, name), |(of, bare)| (Some(of.to_lowercase()), bare));
+        let receivers: BTreeSet<String> = self.entries.iter().filter_map(|e| Some(e.receiver.as_ref()?.to_lowercase())).collect();
+        let of = of.map(|of| match receivers.contains(&of) {
+            true => of,
+            false => name::nearest(&of, receivers.iter().map(String::as_str)).map_or(of.clone(), str::to_string),
+        });
         let fits = |e: &&Entry| of.as_ref().is_none_or(|of| e.receiver.as_ref().is_some_and(|r| r.to_lowercase() == *of));
-        let near = name::nearest(bare, self.entries.iter().filter(fits).map(|e| e.name.as_str()));
-        let near = near.and_then(|near| self.entries.iter().filter(fits).find(|e| e.name == near)).map(Entry::title);
+        let exact = self.entries.iter().find(|e| of.is_some() && fits(e) && e.name == bare);
+        let near = || name::nearest(bare, self.entries.iter().filter(fits).map(|e| e.name.as_str()));
+        let near = exact.or_else(|| near().and_then(|near| self.entries.iter().filter(fits).find(|e| e.name == near)));
+        let near = near.map(Entry::title);
         let near = near.or_else(|| name::nearest(name, self.chapters.iter().map(|c| c.name.as_str())).map(str::to_string));
         near.map(|near| format!("did you mean `{near}`?"))
     }
@@ -169,6 +189,35 @@ impl Entry {
                 format!("{title}({}){returns}", params.join(", "))
             }
         }
+    }
+
+    /// How it is declared in a definition file; nothing for what is no part of the language.
+    fn definition(&self) -> Option<String> {
+        let rust = |kind: &str| match kind {
+            "any" => "?".to_string(),
+            "text" => "String".into(),
+            "integer" => "int".into(),
+            "number" => "float".into(),
+            "list" => "Array".into(),
+            "map" => "Map".into(),
+            "blob" => "Blob".into(),
+            "closure" => "FnPtr".into(),
+            "timestamp" => "Instant".into(),
+            other => other.into(),
+        };
+        let returns = if self.returns.is_empty() { "()".into() } else { rust(&self.returns) };
+        let receiver = self.receiver.iter().map(|kind| format!("this: {}", rust(kind)));
+        let params: Vec<String> = receiver.chain(self.params.iter().map(|p| format!("{}: {}", p.name, rust(&p.kind)))).collect();
+        let params = params.join(", ");
+        let declared = match self.sort {
+            Sort::Function | Sort::Method => format!("fn {}({params}) -> {returns};", self.name),
+            Sort::Property => format!("fn get {}({params}) -> {returns};", self.name),
+            Sort::Constant => format!("const {};", self.name),
+            Sort::Key | Sort::Hook => return None,
+        };
+        let examples = self.examples.iter().flat_map(|code| ["", "```rhai"].into_iter().chain(code.lines()).chain(["```"]));
+        let docs = self.docs.lines().chain(examples).map(|line| format!("/// {line}").trim_end().to_string() + "\n");
+        Some(format!("{}{declared}\n", docs.collect::<String>()))
     }
 
     /// How a call looks, for messages: `exec(command, options)`.
@@ -211,6 +260,8 @@ fn native(chapter: &str, module: Shared<Module>) -> Vec<Entry> {
 
 fn entry(chapter: &str, metadata: &rhai::FuncMetadata) -> Option<Entry> {
     let mut params: Vec<Param> = metadata.params_info.iter().map(|p| param(p)).collect();
+    // Some of the language's own are registered without a word on their parameters.
+    params.resize(metadata.num_params, Param { name: "value".into(), kind: "any".into() });
     let (docs, examples) = docs(&metadata.comments.join("\n"));
     let mut entry = Entry {
         name: metadata.name.to_string(),
@@ -265,7 +316,7 @@ pub fn script_type(rust: &str) -> String {
 }
 
 /// The type that a function gives, errors apart; empty for nothing.
-fn given(rust: &str) -> String {
+pub fn given(rust: &str) -> String {
     let mut bare = rust.trim();
     for wrapper in ["Raised<", "RhaiResultOf<", "Result<"] {
         if let Some(inside) = bare.strip_prefix(wrapper) {
@@ -433,7 +484,11 @@ mod tests {
 
     #[test]
     fn a_wrong_name_is_answered_with_the_nearest() {
-        for (wrong, expected) in [("evnetually", "did you mean `eventually`?"), ("list.psh", "did you mean `list.push`?")] {
+        for (wrong, expected) in [
+            ("evnetually", "did you mean `eventually`?"),
+            ("list.psh", "did you mean `list.push`?"),
+            ("lst.push", "did you mean `list.push`?"),
+        ] {
             assert_eq!(manual().did_you_mean(wrong).as_deref(), Some(expected));
         }
         assert_eq!(manual().did_you_mean("qqqqqqqq"), None);

@@ -10,6 +10,7 @@ pub mod api;
 mod args;
 mod case;
 mod catalog;
+mod check;
 mod deferred;
 mod diagnostic;
 mod engine;
@@ -22,12 +23,13 @@ mod show;
 
 pub use args::{boolean, shown as shown_args, typed as typed_args};
 pub use case::{Case, Subcase, severity};
-pub use catalog::{Catalog, Origin, Testcase};
+pub use catalog::{Catalog, Origin, Testcase, files_below};
+pub use check::{Checked, check};
 pub use deferred::Deferred;
 pub use diagnostic::{Diagnostic, Severity};
 pub use engine::{Hook, STACK, Script, Scripts};
 pub use failure::{Ended, judge};
-pub use manual::{Entry, Manual, Param, Sort, script_type};
+pub use manual::{Entry, LANGUAGE, Manual, Param, Sort, script_type};
 pub use meta::{KEYS as META_KEYS, Meta, Target};
 /// The engine of a testcase, for those who only hand it on.
 pub type ScriptEngine = rhai::Engine;

@@ -63,6 +63,10 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Running")]
     pub no_logs: bool,
 
+    /// Run scripts that xrt check complains about
+    #[arg(long, help_heading = "Running")]
+    pub no_check: bool,
+
     #[command(flatten)]
     pub scripts: ScriptArgs,
 
@@ -97,7 +101,9 @@ pub struct RunArgs {
 pub fn run(io: &Io, args: &RunArgs) -> Result<Exit> {
     let variables = Arc::new(variables(io, &args.define)?);
     let scripts = args.scripts.load()?;
-    let testcases = match find(&Catalog::new(scripts.clone()), &args.testcase)? {
+    let catalog = Catalog::new(scripts.clone());
+    let catalog = if args.no_check { catalog.unchecked() } else { catalog };
+    let testcases = match find(&catalog, &args.testcase)? {
         Ok(testcases) => testcases,
         Err(diagnostics) => {
             super::check::show(io, &diagnostics);

@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 const EVENTUALLY: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// What `eventually` takes.
+const OPTIONS: &[&str] = &["timeout", "every", "desc"];
+
 /// How many branches `parallel` runs at once at most.
 const MOST_BRANCHES: usize = 256;
 
@@ -72,9 +75,12 @@ mod flow {
         wait_for(&call, &Map::new(), &holds)
     }
 
-    /// Looks again and again until a closure gives true; gives the seconds it took. Options: `timeout` (seconds or "10m"), `every`
-    /// (seconds), `desc` (what is waited for). An error in the closure means "not yet". When the time is over the testcase fails,
-    /// and the message says what was seen last.
+    /// Looks again and again until a closure gives true; gives the seconds it took. An error in the closure means "not yet". When the
+    /// time is over the testcase fails, and the message says what was seen last.
+    ///
+    /// - `timeout`: seconds or a text such as "10m" (default a minute)
+    /// - `every`: seconds between two looks (default 0.5)
+    /// - `desc`: what is waited for
     ///
     /// ```rhai
     /// let n = 0;
@@ -192,10 +198,9 @@ fn wait_for(call: &NativeCallContext, options: &Map, holds: &FnPtr) -> Raised<f6
 }
 
 fn waiting(options: &Map) -> crate::error::Result<(Patience, String)> {
-    let known = ["timeout", "every", "desc"];
-    if let Some(unknown) = options.keys().find(|k| !known.contains(&k.as_str())) {
+    if let Some(unknown) = options.keys().find(|k| !OPTIONS.contains(&k.as_str())) {
         let mut error = Error::new(Kind::Malformed, format!("`eventually` has no option `{unknown}`"));
-        error.help = crate::name::did_you_mean(unknown, known);
+        error.help = crate::name::did_you_mean(unknown, OPTIONS.iter().copied());
         return Err(error);
     }
     let limit = options.get("timeout").map_or(Ok(EVENTUALLY), meta::duration)?;

@@ -311,7 +311,7 @@ mod guest {
     /// Tells whether a program of this name runs in the guest.
     ///
     /// ```rhai
-    /// if target().is_running("fio") { error("somebody else measures"); }
+    /// if target().is_running("fio") { warn("somebody else measures"); }
     /// ```
     #[rhai_fn(pure, return_raw)]
     pub fn is_running(vm: &mut Guest, name: &str) -> Raised<bool> {

@@ -4,7 +4,7 @@
 //!
 //! Rules: a function's docs are the manual, written for a lab person, with an example that runs. Functions that take a closure are
 //! free functions, because a closure may not mention the object whose method it is passed to. Options come last, as a map; an unknown
-//! option is an error. Nothing here blocks but through the context of the testcase.
+//! option is an error, and the docs list them as "- `name`: …", which is what `xrt check` goes by. Nothing here blocks but through the context of the testcase.
 //!
 //! To add an object: a file with an `#[export_module]`, a line in [`TABLE`], and its type's name in [`module`]. Every function that
 //! takes `&mut` of it is `pure`, or it could not be called on a constant.
@@ -20,7 +20,8 @@ mod result;
 mod testcase;
 
 use crate::lab::{Guest, Job};
-use rhai::{Dynamic, Module, Scope, Shared};
+use rhai::{Dynamic, Module, Shared};
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 /// Name of a chapter of the manual, what it is about, and its functions.
@@ -38,6 +39,17 @@ pub const TABLE: &[Chapter] = &[
     ("testcase", "the log, arguments, variables and machines of the testcase", testcase::module),
 ];
 
+/// The value of a constant of the library.
+pub fn constant(name: &str) -> Option<i64> {
+    constants().get(name).copied()
+}
+
+/// The constants of the library, all whole numbers.
+pub fn constants() -> &'static BTreeMap<String, i64> {
+    static ALL: OnceLock<BTreeMap<String, i64>> = OnceLock::new();
+    ALL.get_or_init(|| module().iter_var().filter_map(|(name, value)| Some((name.to_string(), value.as_int().ok()?))).collect())
+}
+
 /// All of it as one module, shared by all engines.
 pub fn module() -> Shared<Module> {
     static ALL: OnceLock<Shared<Module>> = OnceLock::new();
@@ -52,15 +64,6 @@ pub fn module() -> Shared<Module> {
         all.into()
     })
     .clone()
-}
-
-/// The library's constants, as a compiler wants them that minds undefined names.
-pub fn constants() -> Scope<'static> {
-    let mut scope = Scope::new();
-    for (name, value) in module().iter_var() {
-        scope.push_constant_dynamic(name, value.clone());
-    }
-    scope
 }
 
 /// Whether a value is a handle: an object outside the script, which all copies of the value mean alike.
