@@ -184,7 +184,8 @@ fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 fn options<T: AsRef<str>>(comments: &[T]) -> Vec<String> {
     let lines = comments.iter().flat_map(|c| c.as_ref().lines());
     let listed = lines.filter_map(|line| line.trim_start().trim_start_matches('/').trim_start().strip_prefix("- `"));
-    listed.filter_map(|rest| rest.split_once("`:").map(|(name, _)| name.to_string())).collect()
+    let names = listed.filter_map(|rest| rest.split_once("`:")).flat_map(|(names, _)| names.split("`, `"));
+    names.map(str::to_string).collect()
 }
 
 /// All functions of an engine: of the standard packages, or of the others.

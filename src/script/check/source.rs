@@ -275,7 +275,7 @@ mod tests {
             ("fn Guest.boot(how) { }", "Guest.boot(how)@1:10"),
             ("// fn a() { }\n/* fn b() { /* fn c() */ fn d() */ fn e(\n  one,\n  two\n) { }", "e(one,two)@2:39"),
             ("let x = \"fn a()\"; let y = `fn b() ${\"`}\" + fn_of(`fn c()`)} fn d()`;\nfn e() { }", "e()@2:4"),
-            ("let x = 'x'; let q = \"\\\" fn a()\"; fn b() { }", "b()@1:39"),
+            ("let x = 'x'; let q = \"\\\" fn a()\"; fn b() { }", "b()@1:38"),
             ("let open = \"fn a() {\nfn b() { }", "b()@2:4"),
             ("let é = \"ü\"; fn b() { }", "b()@1:18"),
             ("let fnord = 1; fn", ""),
