@@ -7,8 +7,17 @@ use xenrt::script::{Manual, Scripts, Sort};
 
 /// Runs the statements as a testcase on this machine, twice at hand.
 fn local(statements: &str) -> Ran {
+    testcase(statements).run()
+}
+
+/// As [`local`], with mistakes that `xrt check` would find: what is said when they run.
+fn unchecked(statements: &str) -> Ran {
+    testcase(statements).arg("--no-check").run()
+}
+
+fn testcase(statements: &str) -> Xrt {
     let script = format!("fn meta() {{ #{{ target: \"guest\" }} }}\nfn run(args) {{\nlet vm = target();\n{statements}\n}}");
-    Xrt::new().script("t.rhai", &script).args("--guest local --guest local --no-logs").run()
+    Xrt::new().script("t.rhai", &script).args("--guest local --guest local --no-logs")
 }
 
 #[track_caller]
@@ -59,7 +68,7 @@ fn objects_are_known_by_their_names() {
         ("vm.name = \"x\";", "name"),
         ("guest(\"lokal\");", "no guest `lokal` in this lab"),
     ] {
-        let ran = local(wrong).ends(3);
+        let ran = unchecked(wrong).ends(3);
         assert!(ran.reason("t").contains(said), "{wrong}: {}", ran.transcript());
     }
 }
@@ -87,7 +96,7 @@ fn options_are_read_and_wrong_ones_explained() {
         ("vm.run_job(\"true\", #{ on_error: \"shrug\" });", "the option `on_error` of `run_job` is \"shrug\"", ""),
         ("vm.write_file(\"/tmp/x\", 5);", "`write_file` writes a text or a blob, got 5", "a value becomes text in backquotes"),
     ] {
-        let ran = local(wrong).ends(3);
+        let ran = unchecked(wrong).ends(3);
         assert_eq!(ran.outcome("t"), Outcome::Errored);
         let failure = ran.failure("t");
         assert!(failure.message.starts_with(said), "{wrong}: {}", failure.message);

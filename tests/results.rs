@@ -13,7 +13,7 @@ const PASS: &str = "fn run(args) {}";
 #[test]
 fn every_exit_status_of_the_table() {
     for (body, exit) in
-        [("", 0), ("partial(\"p\")", 0), ("fail(\"f\")", 1), ("error(\"e\")", 3), ("nonsense()", 3), ("skip(\"s\")", 4)]
+        [("", 0), ("partial(\"p\")", 0), ("fail(\"f\")", 1), ("error(\"e\")", 3), ("throw 1", 3), ("skip(\"s\")", 4)]
     {
         let script = format!("fn run(args) {{ {body} }}");
         let ran = Xrt::new().script("a.rhai", &script).run().ends(exit);

@@ -277,7 +277,7 @@ mod tests {
             ("let x = \"fn a()\"; let y = `fn b() ${\"`}\" + fn_of(`fn c()`)} fn d()`;\nfn e() { }", "e()@2:4"),
             ("let x = 'x'; let q = \"\\\" fn a()\"; fn b() { }", "b()@1:38"),
             ("let open = \"fn a() {\nfn b() { }", "b()@2:4"),
-            ("let é = \"ü\"; fn b() { }", "b()@1:18"),
+            ("let é = \"ü\"; fn b() { }", "b()@1:17"),
             ("let fnord = 1; fn", ""),
         ] {
             let shown = heads(text).into_iter().map(|h| {
