@@ -23,7 +23,7 @@ pub struct AccessArgs {
     #[arg(long, conflicts_with = "password_file")]
     pub ask_password: bool,
 
-    /// Log in with this private key. May be repeated [default: the usual ones in ~/.ssh]
+    /// Log in with this private key first. May be repeated
     #[arg(long, value_name = "FILE")]
     pub key: Vec<PathBuf>,
 
@@ -86,11 +86,11 @@ impl AccessArgs {
 
     fn access(&self, io: &Io, variables: &Variables) -> Result<Access> {
         let candidates = variables.get("ROOT_PASSWORDS").unwrap_or_default();
-        let key_files = if self.key.is_empty() { usual_keys(io) } else { self.key.clone() };
         Ok(Access {
             password: self.password(io)?,
             root_passwords: candidates.split([',', ' ']).filter(|p| !p.is_empty()).map(Secret::new).collect(),
-            key_files,
+            key_files: self.key.clone(),
+            usual_keys: usual_keys(io),
             passphrase: io.env("XRT_KEY_PASSPHRASE").map(Secret::new),
             agent: io.env("SSH_AUTH_SOCK").is_some(),
             host_keys: self.host_keys.into(),

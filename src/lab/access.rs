@@ -18,7 +18,10 @@ pub struct Access {
     pub password: Option<Secret>,
     /// Further passwords to try: the `ROOT_PASSWORDS` list.
     pub root_passwords: Vec<Secret>,
+    /// Private keys that a person named: tried before anything that was not asked for.
     pub key_files: Vec<PathBuf>,
+    /// Private keys that lie in the usual places: tried last but for the agent.
+    pub usual_keys: Vec<PathBuf>,
     /// Of the key files.
     pub passphrase: Option<Secret>,
     /// Whether the running ssh-agent is asked.
@@ -37,6 +40,7 @@ impl Default for Access {
             password: None,
             root_passwords: Vec::new(),
             key_files: Vec::new(),
+            usual_keys: Vec::new(),
             passphrase: None,
             agent: false,
             host_keys: HostKeys::Warn,
@@ -51,7 +55,8 @@ impl Access {
     /// The ways to log in, in the order in which they are tried.
     ///
     /// A password that somebody gave, in the address or for the run, is the only one: a wrong one is to be said, not to be got
-    /// around. Without one: the password that every guest has, the `ROOT_PASSWORDS`, the key files, the agent.
+    /// around. Without one: the key files that somebody named, the password that every guest has, the `ROOT_PASSWORDS`, the usual
+    /// keys, the agent.
     ///
     /// # Source
     /// User guide, "Running benchmarks in a VM"; `reference/library.md` 9.0.
@@ -67,8 +72,10 @@ impl Access {
                 passwords.push(password);
             }
         }
-        let keys = self.key_files.iter().map(|path| Login::KeyFile { path: path.clone(), passphrase: self.passphrase.clone() });
-        passwords.into_iter().map(Login::Password).chain(keys).chain(self.agent.then_some(Login::Agent)).collect()
+        let key = |path: &PathBuf| Login::KeyFile { path: path.clone(), passphrase: self.passphrase.clone() };
+        let named = self.key_files.iter().map(key);
+        let usual = passwords.into_iter().map(Login::Password).chain(self.usual_keys.iter().map(key));
+        named.chain(usual).chain(self.agent.then_some(Login::Agent)).collect()
     }
 
     /// The way to the machine at an address. Nothing is connected yet.
@@ -116,7 +123,7 @@ mod tests {
     fn a_password_that_somebody_gave_is_the_only_way() {
         let all = Access {
             root_passwords: ["one", "xensource", "two", "one"].map(Secret::new).into(),
-            key_files: vec!["id".into()],
+            usual_keys: vec!["id".into()],
             agent: true,
             ..Access::default()
         };
@@ -128,6 +135,8 @@ mod tests {
         check(&given, "root:@h", &[""]);
         check(&given, "h", &["given"]);
         check(&all, "h", &["xensource", "one", "two", "id", "agent"]);
+        let keyed = Access { key_files: vec!["mine".into()], ..all.clone() };
+        check(&keyed, "h", &["mine", "xensource", "one", "two", "id", "agent"]);
         check(&Access::default(), "root@h", &["xensource"]);
     }
 

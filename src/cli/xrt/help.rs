@@ -82,8 +82,8 @@ A machine is named by --guest:
   local                             this machine, without SSH
 
 Passwords also come from --password-file, --ask-password or the environment variable XRT_PASSWORD. Without one, these are tried in
-turn: the password that every XenRT guest has, those of the variable ROOT_PASSWORDS (-D ROOT_PASSWORDS=one,two), the private keys
-(--key, or the usual ones in ~/.ssh), and the SSH agent.
+turn: the private keys of --key, the password that every XenRT guest has, those of the variable ROOT_PASSWORDS
+(-D ROOT_PASSWORDS=one,two), the usual private keys in ~/.ssh, and the SSH agent.
 
 Host keys are recorded in ~/.local/state/xenrt/known_hosts. A changed key is a warning, because lab machines are reinstalled;
 --host-keys strict refuses it.
