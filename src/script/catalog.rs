@@ -2,12 +2,13 @@
 
 use super::diagnostic::Diagnostic;
 use super::engine::{BUILT_IN, BUILT_IN_PREFIX, Script, Scripts};
+use super::many;
 use super::meta::Meta;
 use crate::error::{Blame, Error, Kind, Result, Whereabouts};
 use crate::name;
 use rhai::{Engine, Position};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Where a testcase comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -209,28 +210,7 @@ impl Catalog {
         candidates: Vec<Candidate>,
         modules_too: bool,
     ) -> Vec<std::result::Result<Option<Testcase>, Vec<Diagnostic>>> {
-        let count = candidates.len();
-        let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(count.div_ceil(64)).max(1);
-        let next = Mutex::new(candidates.into_iter().enumerate());
-        let results: Mutex<Vec<_>> = Mutex::new(Vec::with_capacity(count));
-        let work = || {
-            let engine = self.scripts.reader();
-            loop {
-                let Some((index, (name, origin))) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { return };
-                let read = self.read(&engine, name, origin, modules_too);
-                results.lock().unwrap_or_else(PoisonError::into_inner).push((index, read));
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..workers {
-                // Fewer threads only take longer.
-                let _ = std::thread::Builder::new().stack_size(super::engine::STACK).spawn_scoped(scope, work);
-            }
-            work();
-        });
-        let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        results.sort_by_key(|(index, _)| *index);
-        results.into_iter().map(|(_, read)| read).collect()
+        many::each(&self.scripts, candidates, |engine, (name, origin)| self.read(engine, name, origin, modules_too))
     }
 
     fn read(

@@ -18,13 +18,14 @@ mod failure;
 mod guard;
 mod import;
 mod manual;
+mod many;
 mod meta;
 mod show;
 
 pub use args::{boolean, shown as shown_args, typed as typed_args};
 pub use case::{Case, Subcase, severity};
 pub use catalog::{Catalog, Origin, Testcase, files_below};
-pub use check::{Checked, check};
+pub use check::{Checked, check, check_files};
 pub use deferred::Deferred;
 pub use diagnostic::{Diagnostic, Severity};
 pub use engine::{Hook, STACK, Script, Scripts};

@@ -2,11 +2,10 @@
 
 use super::{Common, ScriptArgs};
 use crate::cli::Io;
-use crate::error::{Blame, Error, Exit, Kind, Result, Whereabouts};
+use crate::error::{Blame, Error, Exit, Kind, Result};
 use crate::report::{self, Verbosity};
-use crate::script::{Diagnostic, Scripts, Severity};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use crate::script::{Diagnostic, Severity};
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,11 +44,7 @@ pub fn run(io: &Io, args: &CheckArgs) -> Result<Exit> {
         return Err(error.help("xrt check PATH…"));
     }
     let files = files(&paths)?;
-    let mut found = check_all(&scripts, &files)?;
-    let place = |d: &Diagnostic| (d.place.file.clone(), d.place.line, d.place.column, d.message.clone());
-    found.sort_by_cached_key(place);
-    // A module is checked with each script that imports it.
-    found.dedup_by(|a, b| place(a) == place(b));
+    let found = crate::script::check_files(&scripts, &files)?;
     if args.json {
         io.print(&format!("{}\n", serde_json::to_string_pretty(&found).unwrap_or_default()))?;
     } else {
@@ -80,24 +75,6 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         return Err(Error::new(Kind::NotFound, format!("no .rhai file in {}", shown.join(", "))).blame(Blame::User));
     }
     Ok(found)
-}
-
-fn check_all(scripts: &Arc<Scripts>, files: &[PathBuf]) -> Result<Vec<Diagnostic>> {
-    let mut found = Vec::new();
-    let engine = scripts.reader();
-    for file in files {
-        let text = read(file)?;
-        found.extend(crate::script::check(scripts, &engine, &file.display().to_string(), &text).diagnostics);
-    }
-    Ok(found)
-}
-
-fn read(file: &Path) -> Result<String> {
-    let bytes = std::fs::read(file).at(format_args!("read `{}`", file.display()))?;
-    String::from_utf8(bytes).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        Error::new(Kind::Malformed, format!("`{}` is not UTF-8 text (byte {at})", file.display())).blame(Blame::User)
-    })
 }
 
 fn summary(found: &[Diagnostic], count: usize) -> String {

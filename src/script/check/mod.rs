@@ -15,12 +15,15 @@ mod walk;
 
 use super::diagnostic::{Diagnostic, Severity};
 use super::engine::{Script, Scripts};
+use super::many;
 use super::meta::Meta;
+use crate::error::{Blame, Error, Kind, Result, Whereabouts};
 use facts::Facts;
 use known::Known;
 use rhai::{Engine, Map, Position};
 use source::{Head, Source};
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// What checks share: the names of the library, and the modules that were read.
@@ -76,6 +79,28 @@ impl Subject<'_> {
 /// Checks a script. `engine` is a reader.
 pub fn check(scripts: &Arc<Scripts>, engine: &Engine, name: &str, text: &str) -> Checked {
     read_as(scripts, engine, name, text, &[])
+}
+
+/// Checks the scripts of files; what is found is sorted by file and place, and told once however many scripts import it.
+///
+/// # Errors
+/// A file cannot be read, or is not text.
+pub fn check_files(scripts: &Arc<Scripts>, files: &[PathBuf]) -> Result<Vec<Diagnostic>> {
+    let checked = many::each(scripts, files.iter().collect(), |engine, file: &PathBuf| {
+        let bytes = std::fs::read(file).at(format_args!("read `{}`", file.display()))?;
+        let text = String::from_utf8(bytes).map_err(|e| {
+            let at = e.utf8_error().valid_up_to();
+            Error::new(Kind::Malformed, format!("`{}` is not UTF-8 text (byte {at})", file.display())).blame(Blame::User)
+        })?;
+        Ok(check(scripts, engine, &file.display().to_string(), &text).diagnostics)
+    });
+    let mut found = checked.into_iter().collect::<Result<Vec<_>>>()?.concat();
+    found.sort_by(|a, b| {
+        let key = |d: &Diagnostic| (d.place.line, d.place.column);
+        a.place.file.cmp(&b.place.file).then_with(|| key(a).cmp(&key(b))).then_with(|| a.message.cmp(&b.message))
+    });
+    found.dedup_by(|a, b| a.place == b.place && a.message == b.message);
+    Ok(found)
 }
 
 /// Checks a script that is imported by others, the outermost first.
