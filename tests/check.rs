@@ -15,7 +15,8 @@ struct Mistake {
 }
 
 /// What the scripts of the tables import.
-const MODULES: [(&str, &str); 4] = [
+const MODULES: [(&str, &str); 5] = [
+    ("lib/plain.rhai", "fn f() { 1 }\n"),
     ("lib/tools.rhai", "export const SIZE = 5;\nfn help(a) { a }\nprivate fn hidden() { other() }\nfn other() { hidden() }\n"),
     ("lib/circle.rhai", "import \"lib/circle2\" as c;\nfn f() { c::g() }\n"),
     ("lib/circle2.rhai", "import \"lib/circle\" as c;\nfn g() { c::f() }\n"),
@@ -62,6 +63,22 @@ fn correct_scripts_are_left_alone() {
     let (dir, scripts) = with_modules();
     for (title, script) in CORRECT {
         assert_eq!(told(&scripts, dir.path(), plain(script)), [""; 0], "\n{title}\n{script}");
+    }
+}
+
+/// Whatever a person is in the middle of typing is looked at without a panic and without an endless loop.
+#[test]
+fn torn_scripts_are_no_trouble() {
+    let (dir, scripts) = with_modules();
+    let texts = CORRECT.iter().map(|(_, text)| *text).chain(MISTAKES.iter().map(|m| m.script));
+    for text in texts.map(plain) {
+        let ends: Vec<usize> = text.char_indices().map(|(at, _)| at).step_by(9).collect();
+        for (number, end) in ends.iter().enumerate() {
+            told(&scripts, dir.path(), &text[..*end]);
+            told(&scripts, dir.path(), &text[*end..]);
+            let without = ends.get(number + 1).map_or("", |next| &text[*next..]);
+            told(&scripts, dir.path(), &format!("{}{without}", &text[..*end]));
+        }
     }
 }
 
@@ -934,6 +951,14 @@ fn run(args) {
 
 /// What looks wrong and is not.
 const CORRECT: &[(&str, &str)] = &[
+    (
+        "one alias for two modules",
+        r##"
+fn one() { import "lib/tools" as m; m::help(1) }
+fn two() { import "lib/plain" as m; m::f() }
+fn run(args) { one(); two(); }
+"##,
+    ),
     ("all on one line", r#"fn prepare(args) { this.a = helper(1); } fn helper(n) { n } fn run(args) { log(this.a); }"#),
     (
         "everything of a first testcase",

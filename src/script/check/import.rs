@@ -28,8 +28,9 @@ pub fn all(
     imports: &[(String, Option<String>, Position)],
     stack: &[String],
 ) -> (HashMap<String, Arc<Imported>>, Vec<Diagnostic>) {
-    let mut found = HashMap::new();
+    let mut found: HashMap<String, Arc<Imported>> = HashMap::new();
     let mut wrong = Vec::new();
+    let mut ambiguous = Vec::new();
     for (alias, path, at) in imports {
         // A path that is computed is known when the script runs.
         let Some(path) = path else { continue };
@@ -48,8 +49,12 @@ pub fn all(
         deeper.push(name.to_string());
         let imported = one(scripts, engine, &file, &module, &deeper);
         wrong.extend(imported.wrong.iter().cloned());
-        found.insert(alias.clone(), imported);
+        if found.insert(alias.clone(), imported.clone()).is_some_and(|other| !Arc::ptr_eq(&other, &imported)) {
+            ambiguous.push(alias);
+        }
     }
+    // Which of two it means at a place, only the run knows.
+    found.retain(|alias, _| !ambiguous.contains(&alias));
     (found, wrong)
 }
 
