@@ -211,6 +211,11 @@ fn the_manual_shows_chapters_and_pages() {
     assert!(exec.starts_with("guest.exec(command: text) -> text\n\n  Runs a command"), "{exec}");
     assert!(exec.contains("\n      let kernel = target().exec(\"uname -r\");\n"), "{exec}");
     assert_eq!(of("manual exec"), exec);
+    let guest = of("manual guest");
+    for of_any_chapter in ["guest.exec(", "guest.reboot(", "guest.read_file(", "\nguest(name: text) -> Guest\n"] {
+        assert!(guest.contains(of_any_chapter), "{of_any_chapter}\n{guest}");
+    }
+    assert!(of("manual text.split").starts_with("text.split() -> list\n"));
     let entries: serde_json::Value = serde_json::from_str(&of("manual --json timed")).unwrap();
     assert_eq!(entries[0]["params"], serde_json::json!([{ "name": "body", "type": "closure" }]));
     let ran = xrt.clone().args("manual guset.exce").run().ends(2);
@@ -225,6 +230,9 @@ fn definitions_are_written_for_editors() {
     assert!(flow.contains("\nfn timed(body: FnPtr) -> float;\n"), "{flow}");
     let data = std::fs::read_to_string(ran.dir().join("defs/data.d.rhai")).unwrap();
     assert!(data.contains("fn gib(n: ?) -> int;\n"), "{data}");
+    let guest = std::fs::read_to_string(ran.dir().join("defs/guest.d.rhai")).unwrap();
+    assert!(guest.contains("\nfn exec(guest: Guest, command: String) -> String;\n"), "{guest}");
+    assert!(guest.contains("\nfn get name(guest: Guest) -> String;\n"), "{guest}");
 }
 
 /// At least fifty scripts with mistakes.

@@ -124,6 +124,12 @@ impl Manual {
         self.entries.iter().filter(move |e| e.chapter.eq_ignore_ascii_case(name))
     }
 
+    /// The entries of a chapter, and those of a type, whichever chapter they stand in: "guest", "list".
+    pub fn about(&self, name: &str) -> impl Iterator<Item = &Entry> {
+        let is_of = move |e: &Entry| e.receiver.as_deref().is_some_and(|r| r.eq_ignore_ascii_case(name));
+        self.entries.iter().filter(move |e| e.chapter.eq_ignore_ascii_case(name) || is_of(e))
+    }
+
     /// All forms of what a name means: "exec", "guest.exec", "Guest.exec", "flow.step", "exec()".
     pub fn find(&self, name: &str) -> Vec<&Entry> {
         let name = name.trim().trim_end_matches("()");
@@ -206,7 +212,7 @@ impl Entry {
             other => other.into(),
         };
         let returns = if self.returns.is_empty() { "()".into() } else { rust(&self.returns) };
-        let receiver = self.receiver.iter().map(|kind| format!("this: {}", rust(kind)));
+        let receiver = self.receiver.iter().map(|kind| format!("{}: {}", kind.to_lowercase(), rust(kind)));
         let params: Vec<String> = receiver.chain(self.params.iter().map(|p| format!("{}: {}", p.name, rust(&p.kind)))).collect();
         let params = params.join(", ");
         let declared = match self.sort {

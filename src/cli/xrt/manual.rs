@@ -11,6 +11,7 @@ const EXAMPLES: &str = "\
 Examples:
   xrt manual                        the chapters, and what is in each
   xrt manual flow                   a chapter: steps, loops, waits
+  xrt manual guest                  all that a guest can do
   xrt manual eventually             a function
   xrt manual list.push              a function of a type
   xrt manual --json guest           for other programs
@@ -20,7 +21,7 @@ Examples:
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ManualArgs {
-    /// A chapter, a function, or a type and a function (guest.exec)
+    /// A chapter, a type (guest), a function, or both (guest.exec)
     pub name: Option<String>,
 
     /// Print JSON
@@ -53,7 +54,7 @@ pub fn run(io: &Io, args: &ManualArgs) -> Result<Exit> {
         io.print(&if args.json { json(&manual.entries().iter().collect::<Vec<_>>()) } else { contents(&manual, &look) })?;
         return Ok(Exit::Passed);
     };
-    let chapter: Vec<&Entry> = manual.chapter(name).collect();
+    let chapter: Vec<&Entry> = manual.about(name).collect();
     let found = manual.find(name);
     if chapter.is_empty() && found.is_empty() {
         let mut error = Error::new(Kind::NotFound, format!("nothing in the manual is called `{name}`")).blame(Blame::User);
@@ -62,13 +63,16 @@ pub fn run(io: &Io, args: &ManualArgs) -> Result<Exit> {
     }
     if args.json {
         let mut all = chapter;
-        all.extend(found.into_iter().filter(|e| !e.chapter.eq_ignore_ascii_case(name)));
+        let more: Vec<&Entry> = found.into_iter().filter(|e| !all.contains(e)).collect();
+        all.extend(more);
         io.print(&json(&all))?;
         return Ok(Exit::Passed);
     }
     let mut text = String::new();
     if let Some(about) = manual.chapters().iter().find(|c| c.name.eq_ignore_ascii_case(name)) {
-        text.push_str(&format!("{}: {}\n\n", about.name, about.about));
+        text.push_str(&format!("{}: {}\n\n", bold(&about.name, &look), about.about));
+    }
+    if !chapter.is_empty() {
         text.push_str(&lines(&chapter, &look));
     }
     for entry in found {
