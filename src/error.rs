@@ -228,7 +228,7 @@ impl<T> Whereabouts<T> for std::io::Result<T> {
                 // A full disk, a file where a directory should be: whatever it is, it is not a fault of ours.
                 _ => Kind::Refused,
             };
-            Error::new(kind, format!("cannot {doing}: {e}")).blame(Blame::User).because(e)
+            Error::new(kind, format!("cannot {doing}: {e}")).blame(Blame::User)
         })
     }
 }
