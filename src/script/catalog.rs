@@ -2,8 +2,8 @@
 
 use super::diagnostic::Diagnostic;
 use super::engine::{BUILT_IN, BUILT_IN_PREFIX, Script, Scripts};
-use super::many;
 use super::meta::Meta;
+use super::{many, source};
 use crate::error::{Blame, Error, Kind, Result, Whereabouts};
 use crate::name;
 use rhai::{Engine, Position};
@@ -122,9 +122,7 @@ impl Catalog {
             Origin::BuiltIn(_) => {
                 self.scripts.text(&origin.source()).ok_or_else(|| Error::new(Kind::Internal, "a built-in script is gone"))
             }
-            Origin::File(path) | Origin::Program(path) => {
-                std::fs::read_to_string(path).at(format_args!("read the testcase `{}`", path.display()))
-            }
+            Origin::File(path) | Origin::Program(path) => source::read(path),
         }
     }
 

@@ -8,7 +8,7 @@ use super::check::Checker;
 use super::diagnostic::Diagnostic;
 use super::failure::Raised;
 use super::meta::Meta;
-use super::{api, guard, import, show};
+use super::{api, guard, import, show, source};
 use crate::error::{Error, Kind, Result, Whereabouts};
 use crate::event::Level;
 use include_dir::{Dir, include_dir};
@@ -105,8 +105,7 @@ impl Scripts {
                 for entry in std::fs::read_dir(dir).at(format_args!("read the standard library `{}`", dir.display()))? {
                     let path = entry.at("read the standard library")?.path();
                     if path.extension().is_some_and(|e| e == "rhai") {
-                        let text = std::fs::read_to_string(&path).at(format_args!("read `{}`", path.display()))?;
-                        found.push((path.display().to_string(), text));
+                        found.push((path.display().to_string(), source::read(&path)?));
                     }
                 }
                 found
@@ -195,7 +194,7 @@ impl Scripts {
         if let Some(path) = name.strip_prefix(STDLIB_PREFIX) {
             return inside(&STDLIB, path);
         }
-        std::fs::read_to_string(name).ok()
+        source::read(Path::new(name)).ok()
     }
 
     /// Finds what an import means: beside the importing source, in the roots, among the built-in scripts.
@@ -208,7 +207,7 @@ impl Scripts {
         let beside = Path::new(importer).parent().map(|dir| dir.join(&file));
         let folders = self.roots.iter().map(|root| root.join(&file));
         for candidate in beside.into_iter().chain(folders) {
-            if let Ok(text) = std::fs::read_to_string(&candidate) {
+            if let Ok(text) = source::read(&candidate) {
                 return Some((candidate.display().to_string(), text));
             }
         }

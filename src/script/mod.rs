@@ -21,6 +21,7 @@ mod manual;
 mod many;
 mod meta;
 mod show;
+mod source;
 
 pub use args::{boolean, shown as shown_args, typed as typed_args};
 pub use case::{Case, Subcase, severity};
