@@ -22,8 +22,8 @@ const LONGEST_WHAT: usize = 300;
 /// memory faster than any reader empties it.
 const LINES_KEPT: u64 = 100_000;
 
-/// How often a testcase may say how far it is; more is for nobody's eyes.
-const PROGRESS_EVERY: Duration = Duration::from_millis(50);
+/// How often in a second a testcase may say how far it is; more is for nobody's eyes.
+const PROGRESS_A_SECOND: u32 = 20;
 
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
@@ -44,13 +44,14 @@ struct Now {
     calls: VecDeque<Call>,
     /// What is being done right now, oldest first: what a time limit cut short.
     running: Vec<(u64, String)>,
-    said_progress: Option<Instant>,
+    /// The second that is being counted, and how often progress was told in it.
+    progress: (Instant, u32),
 }
 
 impl Context {
     /// `dir` is where the work may put files; it is made when first needed.
     pub fn new(bus: Bus, case: Option<CaseId>, dir: PathBuf, cancel: Cancel) -> Context {
-        let now = Now { cancel, calls: VecDeque::new(), running: Vec::new(), said_progress: None };
+        let now = Now { cancel, calls: VecDeque::new(), running: Vec::new(), progress: (Instant::now(), 0) };
         let (now, next_action, lines) = (Mutex::new(now), AtomicU64::new(1), AtomicU64::new(0));
         Context(Arc::new(Inner { bus, case, dir, now, next_action, lines }))
     }
@@ -116,12 +117,14 @@ impl Context {
         }
     }
 
-    /// Says how far the work is (of one action, or all of it). What comes too soon after the last one is left out.
+    /// Says how far the work is (of one action, or all of it). What comes too often is left out.
     pub fn progress(&self, action: Option<u64>, text: impl Into<String>, part: Option<f64>) {
-        let now = Instant::now();
-        let last = &mut self.lock().said_progress;
-        if last.is_none_or(|at| now.duration_since(at) >= PROGRESS_EVERY) {
-            *last = Some(now);
+        let mut now = self.lock();
+        if now.progress.0.elapsed() >= Duration::from_secs(1) {
+            now.progress = (Instant::now(), 0);
+        }
+        now.progress.1 += 1;
+        if now.progress.1 <= PROGRESS_A_SECOND {
             self.publish(Fact::Progressed { action, text: text.into(), part });
         }
     }
