@@ -56,6 +56,8 @@ fn a_guest_has_what_tests_need() {
 
 #[test]
 fn guests_that_run_at_once_are_strangers() {
+    // The very first may be the one whose state is saved; all others go on from there.
+    let Some(_first) = Vm::start() else { return };
     let (Some(one), Some(two)) = (Vm::start(), Vm::start()) else { return };
     assert_ne!(one.port, two.port);
     assert_ne!(one.run(BOOT_ID), two.run(BOOT_ID), "started from the same saved state");

@@ -27,11 +27,17 @@ const QEMU: &str = "qemu-system-x86_64";
 const DISK_BYTES: u64 = 64 << 20;
 
 /// The machine, the same for each start: a saved state fits no other. Paths are relative to the directory QEMU runs in.
-/// `+rdrand` and vmgenid: without them a boot waits for entropy, and guests of one saved state would share their random numbers.
+/// `+rdrand`: without it a boot waits for entropy, and guests of one saved state would share their random numbers (see [`STALE`]).
 const MACHINE: &str = "-nodefaults -no-user-config -M q35 -accel tcg,tb-size=32 -cpu qemu64,+rdrand -m 128 \
     -display none -serial stdio -qmp unix:qmp,server=on,wait=off -rtc base=utc -device vmgenid,guid=auto \
     -netdev user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-:22 -device virtio-net-pci,netdev=net,romfile= \
     -drive file=disk,format=raw,if=none,id=disk,cache=unsafe -device virtio-blk-pci,drive=disk";
+
+/// Lets the seed of the kernel's random numbers grow old: whoever asks for one then gets it from a new seed, with the processor's own
+/// randomness in it. Guests of a state that was saved with a fresh seed have the same random numbers for seconds, boot ids included.
+/// Kernels with a driver for vmgenid would notice that they are a copy; Debian's has none. A seed lasts half of the time since the
+/// boot, so it is old after as long again.
+const STALE: &str = "sleep $(($(cut -d. -f1 /proc/uptime) + 2))";
 
 /// A running guest. It ends, with all that it wrote, when dropped, and also when the test process is killed.
 pub struct Vm {
@@ -218,7 +224,7 @@ impl Image {
         }
         let dir = PathBuf::from(String::from_utf8_lossy(&built.stdout).trim());
         let mut hasher = DefaultHasher::new();
-        (MACHINE, version.stdout).hash(&mut hasher);
+        (MACHINE, STALE, version.stdout).hash(&mut hasher);
         Ok(Image { state: dir.join(format!("state-{:016x}", hasher.finish())), dir })
     }
 
@@ -266,6 +272,7 @@ impl Image {
     fn save(&self, vm: &Vm) -> Result<(), String> {
         // Connections of now are dead in each guest that goes on from here; dropbear admits only a few that do not log in.
         vm.run("while [ $(pidof dropbear | wc -w) -gt 1 ]; do usleep 10000; done");
+        vm.run(STALE);
         let part = self.state.with_extension("part");
         vm.qmp_with("stop", &json!({}))?;
         vm.qmp_with("migrate-set-parameters", &json!({ "max-bandwidth": 1u64 << 40 }))?;
