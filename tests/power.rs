@@ -3,9 +3,12 @@
 use crate::support::lab::Bench;
 use crate::support::poll::patience;
 use crate::support::vm::Vm;
+use std::path::Path;
 use std::time::{Duration, Instant};
-use xenrt::error::{Blame, Kind};
+use xenrt::error::{Blame, Kind, Result};
 use xenrt::lab::{ExecOptions, JobOptions, PowerOptions, WaitOptions};
+use xenrt::time::Cancel;
+use xenrt::wire::{Captured, Command, Entry, Output, Status, Transport};
 
 fn start() -> Option<(Vm, Bench)> {
     let vm = Vm::start()?;
@@ -127,4 +130,58 @@ fn the_smallest_guest_has_what_a_testcase_needs() {
     assert_eq!((error.kind, error.blame), (Kind::Unsupported, Blame::Lab));
     guest.clean_up().unwrap();
     assert!(!guest.dir_exists(&dir).unwrap());
+}
+
+/// A machine that goes down and up again: while it ends its processes, it answers without a boot id.
+struct Fading(std::sync::Mutex<std::vec::IntoIter<(&'static str, Status)>>);
+
+impl Transport for Fading {
+    fn machine(&self) -> &str {
+        "fading"
+    }
+    fn exec(&self, _: &Command, _: &Cancel) -> Result<Output> {
+        let (said, status) = self.0.lock().unwrap().next().expect("it is not asked more often");
+        let mut stdout = Captured::new(100);
+        stdout.push(said.as_bytes());
+        Ok(Output { stdout, stderr: Captured::new(100), status, took: Duration::ZERO })
+    }
+    fn read_file(&self, _: &str, _: u64, _: &Cancel) -> Result<Vec<u8>> {
+        unimplemented!()
+    }
+    fn write_file(&self, _: &str, _: &[u8], _: u32, _: &Cancel) -> Result<()> {
+        unimplemented!()
+    }
+    fn send(&self, _: &Path, _: &str, _: &Cancel) -> Result<u64> {
+        unimplemented!()
+    }
+    fn fetch(&self, _: &str, _: &Path, _: &Cancel) -> Result<u64> {
+        unimplemented!()
+    }
+    fn stat(&self, _: &str, _: &Cancel) -> Result<Option<Entry>> {
+        unimplemented!()
+    }
+    fn list(&self, _: &str, _: &Cancel) -> Result<Vec<Entry>> {
+        unimplemented!()
+    }
+    fn make_dir(&self, _: &str, _: &Cancel) -> Result<()> {
+        unimplemented!()
+    }
+    fn hang_up(&self) {}
+}
+
+#[test]
+fn an_answer_without_a_boot_id_is_no_reboot() {
+    let ended = || Status::Signalled("TERM".into());
+    let answers = vec![
+        ("today: Monday\nold\n", Status::Exited(0)),
+        ("", Status::Exited(0)), // the order to reboot
+        ("", ended()),
+        ("", Status::Exited(0)),
+        ("today: Tuesday\nold\n", Status::Exited(0)),
+        ("new\n", Status::Exited(0)),
+    ];
+    let fading = std::sync::Arc::new(Fading(std::sync::Mutex::new(answers.into_iter())));
+    let bench = Bench::new("fading", "10.0.0.1", fading.clone());
+    bench.guest.reboot(&power(false)).unwrap();
+    assert_eq!(fading.0.lock().unwrap().len(), 0, "it was waited for until it had a new boot id");
 }

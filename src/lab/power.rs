@@ -1,7 +1,7 @@
 //! Whether a guest answers, and taking it down and up again from inside.
 
 use super::facts::BOOT_ID;
-use super::guest::Guest;
+use super::guest::{Guest, last_line};
 use super::option::{PowerOptions, WaitOptions};
 use super::wait::{Look, Patience, until};
 use crate::context::Action;
@@ -28,9 +28,8 @@ const AS_ROOT: &str = "PATH=\"$PATH:/usr/sbin:/sbin\"; sudo=; [ \"$(id -u)\" = 0
 
 /// What one look at a machine shows.
 enum Sight {
-    Up {
-        boot_id: String,
-    },
+    /// The boot id is empty when it answered without one, as a machine does that ends its processes to go down.
+    Up { boot_id: String },
     /// It does not answer.
     Silent(Error),
     /// It answers, and lets nobody in.
@@ -94,7 +93,7 @@ impl Guest {
             self.gone();
             let patience = self.patience(Patience::READY).or(options.timeout);
             self.wait_up(action, &patience, "to answer with a new boot id", |boot_id| {
-                (*boot_id == before).then(|| "it still runs, with the old boot id".to_string())
+                (!is_new(boot_id, &before)).then(|| "it still runs, with the old boot id".to_string())
             })?;
             action.says(format!("back after {}", crate::unit::show_duration(started.elapsed())));
             Ok(())
@@ -155,7 +154,7 @@ impl Guest {
     }
 
     fn known_boot_id(&self) -> Result<String> {
-        let id = self.answer(BOOT_ID)?;
+        let id = last_line(&self.answer(BOOT_ID)?);
         if id.is_empty() {
             return Err(Error::new(Kind::Unsupported, format!("{} has no boot id: not Linux?", self.name())).blame(Blame::Lab));
         }
@@ -202,7 +201,9 @@ impl Guest {
         let result = self.place().transport().exec(&Command::new(BOOT_ID, limit), cancel);
         cancel.check()?;
         match self.heard(result) {
-            Ok(output) => Ok(Sight::Up { boot_id: output.stdout.text().trim().to_string() }),
+            // The last line: the shell's start-up files may say something first, and something else each time.
+            Ok(output) if output.is_success() => Ok(Sight::Up { boot_id: last_line(&output.stdout.text()) }),
+            Ok(_) => Ok(Sight::Up { boot_id: String::new() }),
             Err(error) if matches!(error.kind, Kind::Unreachable | Kind::Timeout) => {
                 // A connection that is dead and does not know it would cost each look its whole limit. Others may use it, so a
                 // short silence is no reason yet.
@@ -246,7 +247,7 @@ impl Guest {
         let what = format!("`{}` to stop answering", self.name());
         let mut silent = 0;
         until(self.context(), action, &what, patience, |own| match self.look(SILENT_LOOK, own)? {
-            Sight::Up { boot_id } if before.is_some_and(|b| b != boot_id) => {
+            Sight::Up { boot_id } if before.is_some_and(|before| is_new(&boot_id, before)) => {
                 let what = format!("`{}` came back with a new boot id instead of staying down", self.name());
                 Err(Error::new(Kind::Refused, what))
             }
@@ -260,4 +261,9 @@ impl Guest {
             }
         })
     }
+}
+
+/// Whether the machine was started anew. A machine that goes down may answer without a boot id, and that is none.
+fn is_new(boot_id: &str, before: &str) -> bool {
+    !boot_id.is_empty() && boot_id != before
 }
