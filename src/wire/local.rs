@@ -10,7 +10,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
@@ -62,7 +62,7 @@ impl Transport for Local {
     fn read_file(&self, path: &str, limit: u64, cancel: &Cancel) -> Result<Vec<u8>> {
         let doing = format!("read `{path}`");
         let mut data = Vec::new();
-        copy(File::open(path).map_err(|e| told(&e, &doing))?, &doing, cancel, |block| {
+        copy(open(Path::new(path)).map_err(|e| told(&e, &doing))?, &doing, cancel, |block| {
             data.extend_from_slice(block);
             if data.len() as u64 > limit {
                 let what = format!("`{path}` is larger than {}", crate::unit::show_size(limit));
@@ -174,6 +174,15 @@ fn entry(path: &Path, data: &fs::Metadata) -> Entry {
     }
 }
 
+/// Opens a file for reading. A named pipe that nobody writes to, or a device that says nothing, does not hold us up.
+fn open(path: &Path) -> std::io::Result<File> {
+    File::options().read(true).custom_flags(unblocking()).open(path)
+}
+
+fn unblocking() -> i32 {
+    rustix::fs::OFlags::NONBLOCK.bits().cast_signed()
+}
+
 /// Reads to the end in blocks, and looks at the flag in between.
 fn copy(mut from: impl Read, doing: &str, cancel: &Cancel, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<u64> {
     let mut buffer = vec![0; BLOCK];
@@ -187,6 +196,7 @@ fn copy(mut from: impl Read, doing: &str, cancel: &Cancel, mut take: impl FnMut(
                 total += read as u64;
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == ErrorKind::WouldBlock => cancel.sleep(Duration::from_millis(10))?,
             Err(e) => return Err(told(&e, doing)),
         }
     }
@@ -194,8 +204,14 @@ fn copy(mut from: impl Read, doing: &str, cancel: &Cancel, mut take: impl FnMut(
 
 fn copy_file(from: &Path, to: &Path, cancel: &Cancel) -> Result<u64> {
     let doing = format!("copy `{}` to `{}`", from.display(), to.display());
-    let source = File::open(from).map_err(|e| told(&e, &doing))?;
-    let mode = source.metadata().map_err(|e| told(&e, &doing))?.mode() & 0o777;
+    let source = open(from).map_err(|e| told(&e, &doing))?;
+    let data = source.metadata().map_err(|e| told(&e, &doing))?;
+    let mode = data.mode() & 0o777;
+    if fs::metadata(to).is_ok_and(|target| (target.dev(), target.ino()) == (data.dev(), data.ino()) && data.is_file()) {
+        // To open it for writing would empty it.
+        let what = format!("cannot {doing} on {MACHINE}: both are the same file");
+        return Err(Error::new(Kind::Malformed, what).help("name another place for the copy"));
+    }
     let mut total = 0;
     write_blocks(to, mode, &doing, |file| {
         total = copy(&source, &doing, cancel, |block| file.write_all(block).map_err(|e| told(&e, &doing)))?;
@@ -205,7 +221,9 @@ fn copy_file(from: &Path, to: &Path, cancel: &Cancel) -> Result<u64> {
 }
 
 fn write_blocks(path: &Path, mode: u32, doing: &str, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
-    let mut file = File::create(path).map_err(|e| told(&e, doing))?;
+    // A named pipe that nobody reads is an error, not a wait.
+    let file = File::options().write(true).create(true).truncate(true).custom_flags(unblocking()).open(path);
+    let mut file = file.map_err(|e| told(&e, doing))?;
     let now = file.metadata().map_err(|e| told(&e, doing))?;
     if now.is_file() && now.mode() & 0o7777 != mode & 0o7777 {
         file.set_permissions(fs::Permissions::from_mode(mode & 0o7777)).map_err(|e| told(&e, doing))?;
@@ -581,5 +599,33 @@ mod tests {
         assert_eq!(names, ["'c'", "ü"]);
         assert_eq!(local.read_file(&path("nothing"), 1, &cancel).unwrap_err().kind, Kind::NotFound);
         assert_eq!(local.read_file("/dev/zero", 1000, &cancel).unwrap_err().kind, Kind::Malformed, "no end is no excuse");
+    }
+
+    #[test]
+    fn a_file_is_not_copied_onto_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        fs::write(&file, "kept").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        for to in [&file, &link] {
+            let error = Local::new().send(&file, to.to_str().unwrap(), &Cancel::new()).unwrap_err();
+            assert!(error.kind == Kind::Malformed && error.what.ends_with("both are the same file"), "{error}");
+            assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+        }
+    }
+
+    #[test]
+    fn a_named_pipe_without_another_side_does_not_hold_us_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let path = pipe.to_str().unwrap();
+        assert_eq!(Local::new().read_file(path, 10, &Cancel::new()).unwrap(), b"");
+        let error = Local::new().write_file(path, b"x", 0o644, &Cancel::new()).unwrap_err();
+        assert!(error.kind == Kind::Refused && error.what.contains(path), "{error}");
+        // With a writer that says nothing, the flag ends it.
+        let _silent = File::options().read(true).write(true).open(&pipe).unwrap();
+        let limited = Cancel::new().child_with_limit("reading", Duration::from_millis(100));
+        assert_eq!(Local::new().read_file(path, 10, &limited).unwrap_err().kind, Kind::Timeout);
     }
 }
