@@ -234,6 +234,10 @@ fn streams_statuses_and_signals_are_told_apart() {
     }
     assert_eq!(exec(&ssh, "printf '\\377\\000\\376' ").unwrap().stdout.bytes(), [0xff, 0, 0xfe]);
     assert_eq!(exec(&ssh, "a\0b").unwrap_err().kind, Kind::Malformed);
+    let long = |bytes: usize| format!("echo in #{:>1$}", "", bytes - 9);
+    assert_eq!(stdout(&ssh, &long(32_000)), "in\n");
+    let error = exec(&ssh, &long(32_001)).unwrap_err();
+    assert!(error.kind == Kind::Malformed && error.what.contains("32001 bytes"), "{error}");
     assert_eq!(sshd.logins(), 1, "one connection for all");
 }
 
@@ -294,17 +298,21 @@ fn what_is_given_up_is_ended_there_too() {
     let Some(sshd) = Options::default().root().start() else { return };
     let ssh = Arc::new(sshd.ssh());
     let pids = sshd.path("pids");
-    let other = {
-        let ssh = ssh.clone();
-        let text = format!("echo $$ > {0}.other; exec sleep 300", pids.display());
-        let cancel = Cancel::new();
+    let waited_for = |name: &str, text: &str| {
+        let (ssh, cancel) = (ssh.clone(), Cancel::new());
+        let text = format!("echo $$ > {}.{name}; {text}", pids.display());
         let raised = cancel.clone();
         (std::thread::spawn(move || ssh.exec(&Command::new(text, LONG), &raised)), cancel)
     };
+    let other = waited_for("other", "exec sleep 300");
+    // These write elsewhere: sshd holds none of their output.
+    let to_the_end = format!("until [ -e {}.end ]; do sleep 0.2; done", pids.display());
+    let to_file = waited_for("file", &format!("exec >/dev/null 2>&1; {to_the_end}"));
+    let to_pipe = waited_for("pipe", &format!("exec bash -c 'exec > >(cat >/dev/null) 2>&1; {to_the_end}'"));
     let pid = |name: &str| fs::read_to_string(format!("{}.{name}", pids.display())).unwrap_or_default().trim().to_string();
     // Whoever inherits a dead process may leave it unreaped.
     let is_alive = |pid: &str| fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
-    eventually("the other command starts", || !pid("other").is_empty());
+    eventually("the other commands start", || ["other", "file", "pipe"].iter().all(|name| !pid(name).is_empty()));
     // One that ends when told to, one that must be killed.
     for (name, text) in [("meek", ""), ("stubborn", "trap '' TERM; ")] {
         let text = format!("{text}sleep 301 & echo $$ > {0}.{name}; echo $! > {0}.{name}-child; wait; wait", pids.display());
@@ -313,6 +321,11 @@ fn what_is_given_up_is_ended_there_too() {
         eventually("both processes end", || !is_alive(&pid(name)) && !is_alive(&pid(&format!("{name}-child"))));
     }
     assert!(is_alive(&pid("other")), "a command that somebody still waits for goes on");
+    fs::write(sshd.path("pids.end"), "").unwrap();
+    for (name, (command, _)) in [("file", to_file), ("pipe", to_pipe)] {
+        let output = command.join().unwrap().unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(output.is_success(), "a command that writes to a {name} goes on: {output:?}");
+    }
     other.1.raise(Stop::User);
     assert_eq!(other.0.join().unwrap().unwrap_err().kind, Kind::Cancelled);
     eventually("it ends when given up", || !is_alive(&pid("other")));

@@ -133,20 +133,25 @@ fn status(desk: &Desk, slot: &Slot) -> Result<Status, Fault> {
 
 /// Ends what runs there for channels that were closed early: the commands of this connection whose output nobody holds any more.
 ///
-/// sshd starts each command as leader of a group of its own and keeps the other ends of its pipes as long as the channel is open.
-/// The commands are listed before the pipes, so one that has only just begun is never taken for one without. It needs /proc, and the
-/// right to look into sshd's: root.
-const REAP: &str = r#"[ -r /proc/$PPID/fd ] || exit 0
+/// sshd starts each command as leader of a group of its own and reads its output as long as the channel is open. So a command is
+/// ended when one of its two output streams is a pipe that nobody on the whole machine reads, and neither is one that somebody
+/// reads. One that has sent all its output elsewhere cannot be told from one that is waited for, and is left alone. The commands are
+/// listed before the readers, so one that has only just begun is never taken for one without. It needs /proc, and the right to look
+/// into sshd's: root. Whoever is not the child of an SSH server (any more) has no commands beside it, but perhaps all of the system.
+const REAP: &str = r#"read -r server </proc/$PPID/comm 2>/dev/null || exit 0
+case $server in sshd*|dropbear*) ;; *) exit 0 ;; esac
+[ -r /proc/$PPID/fd ] || exit 0
 ours=$(grep -l "^PPid:[[:space:]]*$PPID\$" /proc/[0-9]*/status 2>/dev/null)
-held=" $(readlink /proc/$PPID/fd/* 2>/dev/null | tr '\n' ' ') "
-[ "$held" = "  " ] && exit 0
+case " $ours " in *"/proc/$$/status"*) ;; *) exit 0 ;; esac
+read=" $(ls -l /proc/[0-9]*/fd 2>/dev/null | sed -n 's/^lr.* -> pipe:/pipe:/p' | tr '\n' ' ') "
+[ "$read" = "  " ] && exit 0
 doomed=
 for f in $ours; do
   p=${f#/proc/}; p=${p%/status}; [ "$p" = $$ ] && continue
   left=no
-  for n in 0 1 2; do
+  for n in 1 2; do
     t=$(readlink /proc/$p/fd/$n) || continue
-    case $t in pipe:*) case "$held" in *" $t "*) left=no; break ;; *) left=yes ;; esac ;; esac
+    case $t in pipe:*) case "$read" in *" $t "*) left=no; break ;; *) left=yes ;; esac ;; esac
   done
   [ $left = yes ] && kill -TERM -- -$p && doomed="$doomed -$p"
 done 2>/dev/null

@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// How often a request that had not begun when its connection ended is given to a new one.
 const TRIES: usize = 3;
 
+/// The longest text of a command: libssh2 sends it in one packet, of at most 35000 bytes with all that goes around it.
+const LONGEST: usize = 32_000;
+
 /// How long file work may stand still before the machine counts as silent.
 const QUIET: Duration = Duration::from_secs(60);
 
@@ -140,6 +143,10 @@ impl Transport for Ssh {
     fn exec(&self, command: &Command, cancel: &Cancel) -> Result<Output> {
         if command.text.contains('\0') {
             return Err(Error::new(Kind::Malformed, "a command cannot contain a NUL byte").help("send it by stdin or as a file"));
+        }
+        if command.text.len() > LONGEST {
+            let what = format!("a command of {} bytes is too long for SSH: at most {LONGEST}", command.text.len());
+            return Err(Error::new(Kind::Malformed, what).help("send it by stdin (`sh` with `input`) or as a file, and run that"));
         }
         let work = Work::Exec { text: command.text.clone(), stdin: Arc::new(command.stdin.clone()) };
         let wait = Wait { what: &command.text, started: Instant::now(), limit: Some(command.timeout), cancel };
