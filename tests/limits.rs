@@ -1,5 +1,6 @@
 //! Runs that are cut short: time limits, Ctrl-C, `kill -9`.
 
+use crate::support::terminal::Terminal;
 use crate::support::xrt::{Ran, Xrt};
 use rustix::process::Signal;
 use std::fs;
@@ -99,6 +100,28 @@ fn a_signal_stops_the_run_and_cleans_up() {
         assert!(ran.stderr.contains("once more leaves at once"), "{}", ran.stderr);
         assert!(ran.stdout.contains("STOPPED"), "{}", ran.transcript());
         assert_eq!(ran.then("replay").exit, 5);
+    }
+}
+
+#[test]
+fn on_a_terminal_it_is_seen_that_a_run_is_being_stopped() {
+    for quiet in [&[][..], &["--quiet"]] {
+        let home = tempfile::tempdir().unwrap();
+        let script = "fn run(args) { defer(|| sleep(600)); sleep(600); }";
+        fs::write(home.path().join("a.rhai"), script).unwrap();
+        let args = [&["--testcase", "a.rhai"], quiet].concat();
+        let terminal = Terminal::start(env!("CARGO_BIN_EXE_xrt"), &args, home.path());
+        terminal.has("sleep 10m00");
+        terminal.press("\x03");
+        terminal.has("once more leaves at once");
+        // It is still there when what runs was drawn again, below it.
+        terminal.until("the clean-up below it", |lines| {
+            let at = |text: &str| lines.iter().rposition(|line| line.contains(text));
+            at("once more leaves at once").is_some_and(|said| at("· a").is_some_and(|row| said < row))
+        });
+        terminal.press("\x03");
+        terminal.has("left at once");
+        assert_eq!(terminal.ends(), 5);
     }
 }
 

@@ -242,6 +242,19 @@ fn hostile_text_reaches_no_terminal() {
 }
 
 #[test]
+fn a_report_on_the_standard_output_has_it_for_itself() {
+    let xrt = Xrt::new().script("a.rhai", PASS).args("--report jsonl:-");
+    let ran = xrt.run().ends(0);
+    assert!(ran.stderr.contains("PASSED (exit 0)"), "{}", ran.transcript());
+    for ran in [ran.then("replay --report jsonl:-").ends(0), ran] {
+        let facts: Vec<serde_json::Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(facts.last().unwrap()["fact"], "run_finished", "{}", ran.transcript());
+    }
+    let junit = Xrt::new().script("a.rhai", PASS).args("--report junit:-").run().ends(0);
+    assert!(junit.stdout.starts_with("<?xml"), "{}", junit.transcript());
+}
+
+#[test]
 fn a_failure_can_be_run_again_by_the_line_that_says_so() {
     let xrt = Xrt::new().script("some/where/a.rhai", r#"fn run(args) { fail("f") }"#).program("bin/p", "#!/bin/sh\nexit 1\n");
     let ran = xrt.file("scripts/named.rhai", r#"fn run(args) { fail("f") }"#).testcase("named").run().ends(1);

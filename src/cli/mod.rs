@@ -10,7 +10,7 @@ mod table;
 pub mod xrt;
 
 use crate::error::{Error, Exit, Kind, Result};
-use crate::report;
+use crate::report::{self, Opening, Report};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
@@ -88,6 +88,29 @@ impl Io {
         report::Options { verbosity, colour: self.has_colour(self.is_terminal()), width, ascii: self.is_ascii() }
     }
 
+    /// The report for people and those that `specs` ask for. Where one of those takes the standard output, people are told on the
+    /// standard error, so that another program can read it: `--report jsonl:- | jq`.
+    ///
+    /// # Errors
+    /// As [`report::open`].
+    pub fn reports(
+        &self,
+        live: bool,
+        specs: &[String],
+        results: PathBuf,
+        verbosity: report::Verbosity,
+    ) -> Result<Vec<Box<dyn Report>>> {
+        let options = self.look(verbosity);
+        let mut opening = Opening { results, options, stream: || Box::new(std::io::stdout()), screen };
+        let mut reports = specs.iter().map(|spec| report::open(spec, &opening)).collect::<Result<Vec<_>>>()?;
+        if report::takes_the_output(specs) {
+            opening.stream = || Box::new(std::io::stderr());
+            opening.options = report::Options { colour: self.colours_talk(), width: None, ..options };
+        }
+        reports.push(report::open(if live { "live" } else { "console" }, &opening)?);
+        Ok(reports)
+    }
+
     /// Whether what is said on the standard error is coloured.
     pub fn colours_talk(&self) -> bool {
         self.has_colour(std::io::stderr().is_terminal())
@@ -132,6 +155,8 @@ fn start_tracing(io: &Io) {
         .with_writer(std::io::stderr)
         .with_ansi(io.colours_talk())
         .without_time()
+        // Told on the standard error, which is what could not be written: it would panic.
+        .log_internal_errors(false)
         .finish();
     // A second call in one process keeps the first.
     let _ = tracing::subscriber::set_global_default(subscriber);

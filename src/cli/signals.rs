@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Listens for the signals of a person who wants the run to end (SIGINT, SIGTERM, SIGHUP).
 ///
-/// `leaving` is called before the process is left at once, and says what is left behind.
-pub fn listen(cancel: Cancel, leaving: impl Fn() -> String + Send + 'static) {
+/// `tell` tells the person what the first has begun; `leaving` is called before the process is left at once, and says what is left
+/// behind.
+pub fn listen(cancel: Cancel, tell: impl Fn(&str) + Send + 'static, leaving: impl Fn() -> String + Send + 'static) {
     let count = AtomicUsize::new(0);
     let listening = ctrlc::set_handler(move || {
         if count.fetch_add(1, Ordering::SeqCst) == 0 {
-            let _ = writeln!(std::io::stderr(), "\nstopping: what runs is cut short and cleaned up; once more leaves at once");
+            tell("stopping: what runs is cut short and cleaned up; once more leaves at once");
             cancel.raise(Stop::User);
             return;
         }

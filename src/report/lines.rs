@@ -103,6 +103,8 @@ impl Lines {
             Fact::PhaseStarted { phase } if self.says(Verbosity::Calls) => note("PHASE", phase.word()),
             Fact::Logged { level, text } => {
                 let (word, from) = match level {
+                    // Of the run itself: that it is being stopped.
+                    Level::Warning if event.case.is_none() => ("WARN", Verbosity::Quiet),
                     Level::Warning => ("WARN", Verbosity::Normal),
                     Level::Step => ("STEP", Verbosity::Verbose),
                     Level::Comment | Level::Result => ("NOTE", Verbosity::Verbose),

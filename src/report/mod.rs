@@ -27,7 +27,7 @@ pub use html::html;
 pub use junit::junit;
 pub use lines::{Options, Verbosity};
 pub use live::{Live, ScreenSize};
-pub use reports::{Opening, Report, Reports, SinkKind, asked, open, replay};
+pub use reports::{Opening, Report, Reports, SinkKind, asked, open, replay, takes_the_output};
 pub use summary::{Run, Summary};
 pub use testlog::TestLogs;
 pub use text::printable;

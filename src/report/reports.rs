@@ -80,6 +80,11 @@ pub fn asked(spec: &str) -> Result<(&'static SinkKind, Option<&str>)> {
     }
 }
 
+/// Tells whether a report of these writes to the standard output: `junit:-`.
+pub fn takes_the_output(specs: &[String]) -> bool {
+    specs.iter().any(|spec| spec.ends_with(":-"))
+}
+
 /// Opens the report that a word such as `junit:out.xml`, `html` or `console` asks for.
 ///
 /// # Errors
@@ -97,11 +102,37 @@ pub fn open(spec: &str, opening: &Opening) -> Result<Box<dyn Report>> {
 /// Opens what a report writes to while the run goes on: its file, or the stream for `-`.
 pub(super) fn target(path: &Path, opening: &Opening) -> Result<Box<dyn Write + Send>> {
     if path.as_os_str() == "-" {
-        return Ok((opening.stream)());
+        return Ok(Box::new(Stream(Some((opening.stream)()))));
     }
     // A file that is there may be the log of a run, even the one that is being read.
     let file = File::create_new(path).at(format_args!("write `{}`", path.display()));
     Ok(Box::new(file.map_err(|e| e.help("name a file that does not exist yet"))?))
+}
+
+/// A stream that a report is written to. A reader that has gone away (`| head`) is no error: the run is in its log.
+struct Stream(Option<Box<dyn Write + Send>>);
+
+impl Stream {
+    fn tell<T>(&mut self, gone: T, call: impl FnOnce(&mut dyn Write) -> std::io::Result<T>) -> std::io::Result<T> {
+        let Some(out) = &mut self.0 else { return Ok(gone) };
+        match call(out) {
+            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => {
+                self.0 = None;
+                Ok(gone)
+            }
+            told => told,
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.tell(bytes.len(), |out| out.write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.tell((), |out| out.flush())
+    }
 }
 
 /// A report that is one text, made from the summary at the end.
@@ -129,7 +160,7 @@ impl Report for Written {
     fn finish(&mut self, summary: &Summary, _: &[PathBuf]) -> Result<()> {
         let text = (self.make)(summary, &self.path)?;
         if self.path.as_os_str() == "-" {
-            let mut out = (self.stream)();
+            let mut out = Stream(Some((self.stream)()));
             return out.write_all(&text).and_then(|()| out.flush()).at("write it to the standard output");
         }
         replace(&self.path, &text).at(format_args!("write `{}`", self.path.display()))

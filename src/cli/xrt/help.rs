@@ -62,7 +62,8 @@ fn exit_codes(io: &Io) -> String {
 fn reports(io: &Io) -> String {
     let sinks = crate::report::SINKS.iter().map(|sink| (sink.word.to_string(), sink.about));
     let table = rows(io, &["KIND", "WHAT"], sinks);
-    format!("{table}\nWrite --report KIND or --report KIND:FILE, on a run or on xrt replay.\n")
+    format!("{table}\nWrite --report KIND or --report KIND:FILE, on a run or on xrt replay. The file `-` is the standard output; people are then told on the
+standard error: xrt --testcase … --report jsonl:- | jq .fact\n")
 }
 
 fn meta(io: &Io) -> String {

@@ -37,12 +37,12 @@ struct Xrt {
     #[command(subcommand)]
     command: Option<Command>,
 
-    #[command(flatten)]
-    run: run::RunArgs,
-
     /// Print the version
     #[arg(long, action = clap::ArgAction::Version)]
     version: (),
+
+    #[command(flatten)]
+    run: run::RunArgs,
 }
 
 #[derive(Subcommand)]

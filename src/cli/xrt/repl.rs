@@ -26,8 +26,9 @@ Examples:
   echo 'vm.exec(\"uname\")' | xrt repl --guest local
 
 Without a terminal, inputs are read from the standard input, each evaluated as soon as it is complete, up to the first that fails.
-The exit status is 0 when none failed, 1 when the product is at fault (fail, a command that fails), 3 for any other error, 2 when an
-input cannot be read, 5 after Ctrl-C. At the prompt it is 0.";
+
+The exit status is 0 when none failed, 1 when the product is at fault (fail, a command that fails), 2 when an input cannot be read, \
+3 for any other error, 5 after Ctrl-C. At the prompt it is 0.";
 
 /// Lines of a value shown at a prompt.
 const LINES_SHOWN: usize = 200;
@@ -38,23 +39,23 @@ const USUAL_WIDTH: usize = 100;
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ReplArgs {
-    #[command(flatten)]
-    pub access: AccessArgs,
-
     /// Evaluate this and leave
     #[arg(short = 'e', long, value_name = "CODE")]
     pub eval: Option<String>,
 
+    #[command(flatten)]
+    pub access: AccessArgs,
+
     /// Set a variable that scripts read with config(NAME). May be repeated
-    #[arg(short = 'D', value_name = "NAME=VALUE")]
+    #[arg(short = 'D', value_name = "NAME=VALUE", help_heading = "Running")]
     pub define: Vec<String>,
 
     /// Limit of the clean-ups at the end
-    #[arg(long, value_name = "DURATION", value_parser = super::duration, default_value = run::CLEANUP)]
+    #[arg(long, value_name = "DURATION", value_parser = super::duration, default_value = run::CLEANUP, help_heading = "Running")]
     pub cleanup_timeout: Duration,
 
     /// Put files that are saved into a new directory below this one
-    #[arg(long, value_name = "DIR", default_value = "results", env = "XRT_RESULTS")]
+    #[arg(long, value_name = "DIR", default_value = "results", env = "XRT_RESULTS", help_heading = "Output")]
     pub results: PathBuf,
 
     #[command(flatten)]

@@ -4,7 +4,7 @@ use super::Common;
 use crate::cli::Io;
 use crate::error::{Blame, Exit, Result};
 use crate::event::log::LogReader;
-use crate::report::{self, Opening, Report, Verbosity};
+use crate::report::{self, Verbosity};
 use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
@@ -45,12 +45,7 @@ pub fn run(io: &Io, args: &ReplayArgs) -> Result<Exit> {
     let log = LogReader::open(&path)?;
     let verbosity = Verbosity::from_flags(args.quiet, args.verbose);
     let results = path.parent().unwrap_or(Path::new(".")).to_path_buf();
-    let options = io.look(verbosity);
-    let opening = Opening { results, options, stream: || Box::new(std::io::stdout()), screen: crate::cli::screen };
-    let mut reports: Vec<Box<dyn Report>> = vec![report::open("console", &opening)?];
-    for spec in &args.report {
-        reports.push(report::open(spec, &opening).map_err(|e| e.blame(Blame::User))?);
-    }
+    let reports = io.reports(false, &args.report, results, verbosity).map_err(|e| e.blame(Blame::User))?;
     let (summary, errors) = report::replay(log, reports)?;
     if let Some(first) = errors.into_iter().next() {
         return Err(first.blame(Blame::User));

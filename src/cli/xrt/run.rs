@@ -5,13 +5,14 @@ use crate::cli::access::{AccessArgs, masked};
 use crate::cli::{Io, signals};
 use crate::error::{Blame, Error, Exit, Kind, Result, Whereabouts};
 use crate::event::log::LogSink;
-use crate::event::{Bus, Sink};
-use crate::report::{self, Opening, Report, Reports, Verbosity};
+use crate::event::{Bus, Fact, Level, Sink};
+use crate::report::{self, Reports, Verbosity};
 use crate::run::{Plan, Runner, Settings};
 use crate::script::{Catalog, Diagnostic, Testcase};
 use crate::secret::Mask;
 use crate::time::{Cancel, Stop, Timestamp};
 use crate::vars::{Layer, Variables};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,9 +119,10 @@ pub fn run(io: &Io, args: &RunArgs) -> Result<Exit> {
     let lab = Arc::new(args.access.attach(io, &variables, &mask)?);
     let results = Results::make(&args.results)?;
     let cancel = Cancel::new();
-    let (bus, stream) = open_stream(io, args, &results, &mask, &cancel)?;
+    let is_live = io.is_terminal() && !args.plain && !report::takes_the_output(&args.report);
+    let (bus, stream) = open_stream(io, args, is_live, &results, &mask, &cancel)?;
     let left = format!("results so far: {}", results.dir.display());
-    signals::listen(cancel.clone(), move || left.clone());
+    signals::listen(cancel.clone(), telling(is_live, &bus), move || left.clone());
     let settings = Settings {
         run: results.run.clone(),
         command: masked(io.args(), &mask),
@@ -199,13 +201,29 @@ impl Results {
     }
 }
 
-fn open_stream(io: &Io, args: &RunArgs, results: &Results, mask: &Mask, cancel: &Cancel) -> Result<(Bus, crate::event::Stream)> {
+/// How a person is told something while a run goes on. Where what runs now is drawn, only a fact gets onto the screen: the next drawing
+/// would wipe away what another writes.
+fn telling(is_live: bool, bus: &Bus) -> impl Fn(&str) + Send + 'static {
+    let bus = is_live.then(|| bus.clone());
+    move |text| match &bus {
+        Some(bus) => bus.publish(None, Fact::Logged { level: Level::Warning, text: text.into() }),
+        // Nobody is left to tell when this fails. The terminal has shown `^C` where the cursor was.
+        None => drop(writeln!(std::io::stderr(), "\n{text}")),
+    }
+}
+
+fn open_stream(
+    io: &Io,
+    args: &RunArgs,
+    is_live: bool,
+    results: &Results,
+    mask: &Mask,
+    cancel: &Cancel,
+) -> Result<(Bus, crate::event::Stream)> {
     let verbosity = Verbosity::from_flags(args.quiet, args.verbose);
-    let (results_dir, options) = (results.dir.clone(), io.look(verbosity));
-    let opening = Opening { results: results_dir, options, stream: || Box::new(std::io::stdout()), screen: crate::cli::screen };
-    let mut specs = vec!["testlog", "junit", "html", if io.is_terminal() && !args.plain { "live" } else { "console" }];
-    specs.extend(args.report.iter().map(String::as_str));
-    let reports = specs.iter().map(|spec| report::open(spec, &opening)).collect::<Result<Vec<Box<dyn Report>>>>()?;
+    let always = ["testlog", "junit", "html"].map(String::from);
+    let specs: Vec<String> = always.into_iter().chain(args.report.iter().cloned()).collect();
+    let reports = io.reports(is_live, &specs, results.dir.clone(), verbosity)?;
     let log = LogSink::create(&results.dir.join("events.jsonl"))?;
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Reports::new(reports))];
     let cancel = cancel.clone();
