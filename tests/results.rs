@@ -32,6 +32,9 @@ fn wrong_usage_is_told_before_anything_runs() {
     let script = r#"fn meta() { #{ args: #{ loops: 3, fast: false } } } fn run(args) {}"#;
     for (xrt, says) in [
         (Xrt::new(), "--testcase"),
+        (Xrt::new().arg("lst"), "did you mean `list`?"),
+        (Xrt::new().file("a.rhai", PASS).arg("a.rhai"), "xrt --testcase a.rhai"),
+        (Xrt::new().arg("new"), "<FILE>"),
         (Xrt::new().testcase("a.rhay").file("a.rhai", PASS), "no testcase `a.rhay`"),
         (Xrt::new().testcase("dummy/slep"), "did you mean `dummy/sleep`?"),
         (Xrt::new().testcase("TCSlep"), "did you mean `TCSleep`?"),
@@ -49,6 +52,7 @@ fn wrong_usage_is_told_before_anything_runs() {
         (Xrt::new().script("a.rhai", PASS).args("--scripts nowhere"), "nowhere"),
         (Xrt::new().file("empty/x.txt", "").testcase("empty"), "no testcase in `empty`"),
         (Xrt::new().args("replay nowhere"), "nowhere"),
+        (Xrt::new().args("replay"), "name the results directory"),
     ] {
         let ran = xrt.run().ends(2);
         assert!(ran.stderr.contains(says), "no `{says}`\n{}", ran.transcript());

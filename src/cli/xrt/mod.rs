@@ -111,6 +111,10 @@ pub fn main() -> ExitCode {
     let parsed = match Xrt::try_parse() {
         Ok(parsed) => parsed,
         Err(error) => {
+            let io = Io::new(ColorChoice::default());
+            if let Some(error) = nothing_to_run(&io, &error) {
+                return ExitCode::from(ended(&io, &error).code());
+            }
             let _ = error.print();
             let asked = matches!(error.kind(), clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion);
             return ExitCode::from(if asked { Exit::Passed.code() } else { Exit::Usage.code() });
@@ -138,6 +142,30 @@ pub fn main() -> ExitCode {
         Some(Command::Replay(args)) => replay::run(&io, &args),
     };
     ExitCode::from(result.unwrap_or_else(|error| ended(&io, &error)).code())
+}
+
+/// What to say of a command line with neither a subcommand nor a testcase: mostly a mistyped subcommand, or a file alone.
+fn nothing_to_run(io: &Io, error: &clap::Error) -> Option<Error> {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let missing = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::Strings(missing)) if error.kind() == ErrorKind::MissingRequiredArgument => missing,
+        _ => return None,
+    };
+    if !missing.iter().any(|argument| argument.starts_with("--testcase")) {
+        return None;
+    }
+    let wrong = |what: String| Error::new(Kind::Malformed, what).blame(crate::error::Blame::User);
+    let said = wrong("nothing to run: there is no --testcase".into());
+    let Some(word) = io.args().into_iter().nth(1).filter(|word| !word.starts_with('-')) else {
+        return Some(said.help("xrt --testcase NAME runs one, xrt list shows them, xrt --help explains"));
+    };
+    let line = command_line();
+    match crate::name::nearest(&word, line.get_subcommands().map(clap::Command::get_name)) {
+        Some(near) if !std::path::Path::new(&word).exists() => {
+            Some(wrong(format!("no subcommand `{word}`")).help(format!("did you mean `{near}`?")))
+        }
+        _ => Some(said.help(format!("to run `{word}`: xrt --testcase {word}"))),
+    }
 }
 
 /// The command line as a value, for completions and help.

@@ -42,7 +42,10 @@ pub struct ReplayArgs {
 
 pub fn run(io: &Io, args: &ReplayArgs) -> Result<Exit> {
     let path = if args.run.is_dir() { args.run.join("events.jsonl") } else { args.run.clone() };
-    let log = LogReader::open(&path)?;
+    let log = LogReader::open(&path).map_err(|mut error| {
+        error.help.get_or_insert_with(|| "name the results directory of a run, or its `events.jsonl`".into());
+        error
+    })?;
     let verbosity = Verbosity::from_flags(args.quiet, args.verbose);
     let results = path.parent().unwrap_or(Path::new(".")).to_path_buf();
     let reports = io.reports(false, &args.report, results, verbosity).map_err(|e| e.blame(Blame::User))?;
