@@ -47,6 +47,7 @@ fn wrong_usage_is_told_before_anything_runs() {
         (Xrt::new().script("a.rhai", PASS).args("--timeout soon"), "soon"),
         (Xrt::new().script("a.rhai", PASS).args("--workers 0"), "0"),
         (Xrt::new().script("a.rhai", PASS).args("--report jnuit:x"), "did you mean `junit`?"),
+        (Xrt::new().script("a.rhai", PASS).args("--report testlog:-"), "is a directory"),
         (Xrt::new().script("a.rhai", PASS).args("-D NAME"), "expected NAME=VALUE"),
         (Xrt::new().script("a.rhai", PASS).args("--guest root:secret@h:0"), "port"),
         (Xrt::new().script("a.rhai", PASS).args("--scripts nowhere"), "nowhere"),

@@ -13,7 +13,8 @@ pub fn listen(cancel: Cancel, tell: impl Fn(&str) + Send + 'static, leaving: imp
     let count = AtomicUsize::new(0);
     let listening = ctrlc::set_handler(move || {
         if count.fetch_add(1, Ordering::SeqCst) == 0 {
-            tell("stopping: what runs is cut short and cleaned up; once more leaves at once");
+            // Short: a terminal of 80 columns shows all of it.
+            tell("stopping, cleaning up; once more leaves at once");
             cancel.raise(Stop::User);
             return;
         }

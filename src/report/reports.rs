@@ -76,6 +76,8 @@ pub fn asked(spec: &str) -> Result<(&'static SinkKind, Option<&str>)> {
     match (file, kind.file) {
         (Some(""), _) => Err(wrong(format!("report `{spec}`: no file after the colon"))),
         (Some(_), None) => Err(wrong(format!("report `{word}` takes no file")).help(format!("write `{word}` alone"))),
+        // The usual place of a report of many files is the results themselves.
+        (Some("-"), Some("")) => Err(wrong(format!("report `{word}` is a directory")).help(format!("write `{word}:DIRECTORY`"))),
         _ => Ok((kind, file)),
     }
 }
