@@ -237,9 +237,16 @@ impl Job {
     /// The error for a status other than 0, with the ends of its output.
     fn failed(&self, code: i64) -> Result<Error> {
         let guest = &self.0.guest;
-        let output = self.streams()?;
-        let details = Details { code: Some(code), ..output.details(guest.name(), &self.0.command) };
-        let said = complaint(&output);
+        let (details, said) = match self.streams() {
+            Ok(output) => (output.details(guest.name(), &self.0.command), complaint(&output)),
+            // That it failed is known, even if what it said is lost.
+            Err(error) => {
+                guest.context().cancel().check()?;
+                let details = Details { machine: guest.name().into(), command: self.0.command.clone(), ..Details::default() };
+                (details, format!("its output cannot be had: {}", error.what))
+            }
+        };
+        let details = Details { code: Some(code), ..details };
         let said = if said.is_empty() { said } else { format!(": {said}") };
         Ok(Error::new(
             Kind::Refused,

@@ -151,6 +151,8 @@ pub fn run(
 fn told(e: &std::io::Error, doing: &str) -> Error {
     let kind = match e.kind() {
         ErrorKind::NotFound => Kind::NotFound,
+        // A NUL in the path.
+        ErrorKind::InvalidInput => Kind::Malformed,
         _ => Kind::Refused,
     };
     let details = Details { machine: MACHINE.into(), command: doing.into(), ..Details::default() };
