@@ -22,6 +22,9 @@ const LONGEST_WHAT: usize = 300;
 /// memory faster than any reader empties it.
 const LINES_KEPT: u64 = 100_000;
 
+/// The longest text that one line of a log holds, in bytes; a tool's output that is longer belongs into a file.
+const LONGEST_LINE: usize = 1 << 20;
+
 /// How often in a second a testcase may say how far it is; more is for nobody's eyes.
 const PROGRESS_A_SECOND: u32 = 20;
 
@@ -110,7 +113,13 @@ impl Context {
     pub fn log(&self, level: Level, text: impl Into<String>) {
         let line = self.0.lines.fetch_add(1, Ordering::Relaxed);
         if line < LINES_KEPT || matches!(level, Level::Warning | Level::Reason) {
-            self.publish(Fact::Logged { level, text: text.into() });
+            let mut text = text.into();
+            if text.len() > LONGEST_LINE {
+                let whole = text.len();
+                text.truncate(text.floor_char_boundary(LONGEST_LINE));
+                text.push_str(&format!("\n[… {} bytes left out …]", whole - text.len()));
+            }
+            self.publish(Fact::Logged { level, text });
         } else if line == LINES_KEPT {
             let text = format!("the log has {LINES_KEPT} lines; what follows is left out of it");
             self.publish(Fact::Logged { level: Level::Warning, text });

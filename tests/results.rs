@@ -9,6 +9,7 @@ use xenrt::event::{Fact, Outcome, Verdict};
 use Outcome::{Failed, Passed};
 
 const PASS: &str = "fn run(args) {}";
+const ALIAS: &str = r#"fn meta() { #{ aliases: ["other.Name"] } } fn run(args) {}"#;
 
 #[test]
 fn every_exit_status_of_the_table() {
@@ -51,6 +52,10 @@ fn wrong_usage_is_told_before_anything_runs() {
         (Xrt::new().script("a.rhai", PASS).args("-D NAME"), "expected NAME=VALUE"),
         (Xrt::new().script("a.rhai", PASS).args("--guest root:secret@h:0"), "port"),
         (Xrt::new().script("a.rhai", PASS).args("--scripts nowhere"), "nowhere"),
+        (
+            Xrt::new().file("scripts/a.rhai", ALIAS).file("scripts/b.rhai", ALIAS).testcase("other.Name"),
+            "`other.Name` is an alias of 2 testcases: `a`, `b`",
+        ),
         (Xrt::new().file("empty/x.txt", "").testcase("empty"), "no testcase in `empty`"),
         (Xrt::new().args("replay nowhere"), "nowhere"),
         (Xrt::new().args("replay"), "name the results directory"),

@@ -58,6 +58,15 @@ fn the_end_of_run_is_the_outcome() {
         (r#"try { fail("caught") } catch(e) { log(e.message) }"#, Passed, ""),
         (r#"try { fail("again") } catch(e) { throw e }"#, Failed, "again"),
         (r#"[1].for_each(|| fail("in a closure"));"#, Failed, "in a closure"),
+        (r#"[2, 1].sort(|a, b| fail("in a comparison"));"#, Failed, "in a comparison"),
+        (r#"[2, 1].sort(|a, b| "less");"#, Errored, "the closure of `sort` gave \"less\""),
+        ("exit();", Errored, "cannot `exit`"),
+        (r#"parallel([|| exit(1), || fail("a branch")]);"#, Errored, "cannot `exit`"),
+        (r#"parallel([|| skip("one"), || fail("another")]);"#, Failed, "another"),
+        (r#"eventually(|| skip("not here"));"#, Skipped, "not here"),
+        ("eventually(#{ timeout: 0.05, every: 0.01 }, || nonsense());", Errored, "last seen: no function `nonsense"),
+        (r#"eventually(#{ timeout: 0.05, every: 0.01 }, || fail("no"));"#, Failed, "last seen: no"),
+        ("for i in 0..100001 { value(\"x\", i); }", Errored, "more than 100000 subcases and values"),
         (r#"step("s", || skip("in a step"));"#, Skipped, "in a step"),
         (r#"repeat(3, |i| { if i == 1 { fail(`number ${i}`) } });"#, Failed, "number 1"),
         (r#"parallel([|| 1, || fail("a branch")]);"#, Failed, "a branch"),
@@ -184,4 +193,55 @@ fn a_skipped_testcase_runs_its_clean_ups_only() {
         "no",
     );
     assert_eq!(ran.said("a"), ["cleaned"]);
+}
+
+#[test]
+fn a_clean_up_registered_deep_down_runs() {
+    let script = r#"
+        fn deep(n) { if n == 0 { defer(|| log("cleaned")); } else { deep(n - 1); } }
+        fn run(args) { deep(97); }
+    "#;
+    assert_eq!(check_script(script, Passed, "").said("a"), ["cleaned"]);
+}
+
+#[test]
+fn a_card_shows_nothing_of_an_error_that_somebody_caught() {
+    let body = r#"let list = [1]; subtest("s", || { let old = 1; try { fail("old") } catch {} }); let new = 2; fail("new");"#;
+    let frames = check(body, Failed, "new").failure("a").frames;
+    assert_eq!(frames.len(), 1, "{frames:#?}");
+    assert!(frames[0].locals.iter().any(|l| l.name == "new"), "{frames:#?}");
+}
+
+#[test]
+fn a_reason_and_a_line_of_any_length_are_bounded() {
+    let ran = check(r#"let s = ""; s.pad(3000000, "x"); log(s); fail(s);"#, Failed, "characters left out");
+    assert!(ran.reason("a").len() < 5000);
+    assert!(ran.said("a")[0].ends_with("bytes left out …]"));
+}
+
+#[test]
+fn branches_import_one_module_side_by_side() {
+    let script = r#"fn run(args) {
+        let branches = [];
+        for i in 0..40 { branches.push(|| { import "lib/far" as far; far::answer() }); }
+        check(parallel(branches) == parallel(branches), "alike");
+    }"#;
+    let xrt = Xrt::new().file("scripts/lib/far.rhai", "fn answer() { 42 }").file("scripts/a.rhai", script);
+    xrt.testcase("a").run().ends(0);
+}
+
+#[test]
+fn an_import_that_comes_back_by_another_path_is_a_circle() {
+    let module = r#"import "../lib/far" as far; fn answer() { 42 }"#;
+    let script = r#"import "lib/far" as far; fn run(args) {}"#;
+    for (word, exit) in [("--check", 2), ("--no-check", 3)] {
+        let mut xrt = Xrt::new().file("scripts/lib/far.rhai", module).file("scripts/a.rhai", script).testcase("a");
+        if word == "--no-check" {
+            let body = r#"fn run(args) { import "lib/far" as far; }"#;
+            xrt = xrt.file("scripts/a.rhai", body).arg(word);
+        }
+        let ran = xrt.run().ends(exit);
+        let said = ran.transcript();
+        assert!(said.contains("imports go in a circle: ") && !said.contains("lib/../"), "{said}");
+    }
 }

@@ -26,15 +26,20 @@ pub fn run(runner: &Runner, planned: &PlannedCase) -> Outcome {
     let context = Context::new(runner.bus.clone(), Some(planned.id.clone()), runner.settings.results.join(&dir), cancel);
     let timeout = limit.map(|l| l.as_secs_f64());
     context.publish(Fact::CaseStarted { args: shown_args(&planned.args), timeout, dir: dir.into() });
-    let ended = catch_unwind(AssertUnwindSafe(|| live(runner, planned, &context))).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_string()));
-        let what = format!("the harness panicked: {}", text.unwrap_or_default());
-        plain(&context, &Error::new(Kind::Internal, what).help("this is a fault of xrt; please report it with the event log"))
-    });
+    let ended = unpanicked(&context, || live(runner, planned, &context));
     let reason = (!ended.reason.is_empty()).then_some(ended.reason);
     let took = clock.elapsed().as_secs_f64();
     context.publish(Fact::CaseFinished { outcome: ended.outcome, reason, took, failure: ended.failure });
     ended.outcome
+}
+
+/// What `work` gives, or the end that a panic in it means.
+fn unpanicked(context: &Context, work: impl FnOnce() -> Ended) -> Ended {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_string()));
+        let what = format!("the harness panicked: {}", text.unwrap_or_default());
+        plain(context, &Error::new(Kind::Internal, what).help("this is a fault of xrt; please report it with the event log"))
+    })
 }
 
 /// An end that no script explains.
@@ -55,7 +60,8 @@ fn live(runner: &Runner, planned: &PlannedCase, context: &Context) -> Ended {
         (None, origin) => match Body::compile(runner, origin, &case) {
             Ok(body) => {
                 life.script = Some(body);
-                life.judged()
+                // After a panic too, everything is cleaned up.
+                unpanicked(context, || life.judged())
             }
             Err(ended) => *ended,
         },

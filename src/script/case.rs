@@ -10,6 +10,9 @@ use rhai::{Dynamic, Map, NativeCallContext};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// More subcases or measured values than this are a mistake of the script's, and would fill every report.
+const MOST: usize = 100_000;
+
 /// A testcase while it runs.
 pub struct Case {
     pub context: Context,
@@ -27,6 +30,8 @@ struct State {
     subcases: Vec<Subcase>,
     /// Where each subcase is, by group and name: a program may report a hundred thousand.
     places: HashMap<(String, String), usize>,
+    /// How many results of subcases and values the script has recorded.
+    recorded: usize,
     partial: Option<String>,
     /// Nothing until `prepare` and `run` are over.
     judged: Option<Outcome>,
@@ -92,6 +97,19 @@ impl Case {
 
     pub fn partial(&self) -> Option<String> {
         self.lock().partial.clone()
+    }
+
+    /// Counts something that a script records for the reports.
+    ///
+    /// # Errors
+    /// It has recorded too much already.
+    pub fn count(&self) -> Raised<()> {
+        let mut state = self.lock();
+        state.recorded += 1;
+        match state.recorded > MOST {
+            true => Err(misuse(format!("more than {MOST} subcases and values in one testcase"), Some("an endless loop?".into()))),
+            false => Ok(()),
+        }
     }
 
     pub fn subcases(&self) -> Vec<Subcase> {

@@ -161,8 +161,15 @@ impl Catalog {
 
     fn by_alias(&self, reference: &str) -> Result<Testcase> {
         let (all, _) = self.all()?;
-        if let Some(found) = all.iter().find(|t| t.meta.aliases.iter().any(|a| a == reference)) {
-            return Ok(found.clone());
+        let with_alias: Vec<&Testcase> = all.iter().filter(|t| t.meta.aliases.iter().any(|a| a == reference)).collect();
+        match with_alias[..] {
+            [] => {}
+            [only] => return Ok(only.clone()),
+            [..] => {
+                let names: Vec<String> = with_alias.iter().map(|t| format!("`{}`", self.reference(t))).collect();
+                let what = format!("`{reference}` is an alias of {} testcases: {}", names.len(), names.join(", "));
+                return Err(usage(what, "name one of them; an alias belongs to one testcase"));
+            }
         }
         let names = all.iter().flat_map(|t| std::iter::once(&t.name).chain(&t.meta.aliases)).map(String::as_str);
         // A mistyped path or name is near to a name without its folder or its dots.

@@ -12,7 +12,10 @@ pub struct Deferred {
 
 impl Deferred {
     pub fn new(call: &NativeCallContext, body: FnPtr) -> Deferred {
-        Deferred { body, from: call.store_data() }
+        let mut from = call.store_data();
+        // It runs when all calls have ended: however deep it was registered, it is not deep itself.
+        from.global.level = 0;
+        Deferred { body, from }
     }
 
     /// Where it was registered.

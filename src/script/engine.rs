@@ -8,7 +8,7 @@ use super::check::Checker;
 use super::diagnostic::Diagnostic;
 use super::failure::Raised;
 use super::meta::Meta;
-use super::{api, guard, import, show, source};
+use super::{api, guard, import, mended, show, source};
 use crate::error::{Error, Kind, Result, Whereabouts};
 use crate::event::Level;
 use include_dir::{Dir, include_dir};
@@ -78,7 +78,7 @@ impl Scripts {
     /// A file of the standard library (or of `stdlib_dir`, which replaces it) does not compile.
     pub fn new(roots: Vec<PathBuf>, stdlib_dir: Option<PathBuf>) -> Result<Arc<Scripts>> {
         let standard = StandardPackage::new().as_shared_module();
-        let modules = vec![standard, api::module()];
+        let modules = vec![standard, mended::module().into(), api::module()];
         let mut scripts = Scripts { modules, stdlib_dir, roots, compiled: Mutex::default(), checker: Checker::default() };
         for (name, text) in scripts.stdlib_files()? {
             let engine = scripts.bare_engine();
@@ -208,7 +208,7 @@ impl Scripts {
         let folders = self.roots.iter().map(|root| root.join(&file));
         for candidate in beside.into_iter().chain(folders) {
             if let Ok(text) = source::read(&candidate) {
-                return Some((candidate.display().to_string(), text));
+                return Some((source::one_name(candidate).display().to_string(), text));
             }
         }
         self.built_in(Path::new(&file))

@@ -16,7 +16,7 @@ pub type Raised<T> = Result<T, Box<EvalAltResult>>;
 /// Lines shown before and after the place of a frame.
 const LINES_AROUND: usize = 3;
 
-/// How much of a failure's data goes into reports; all of it is in the testcase's log.
+/// How much of a failure's data, and of its message, goes into reports; all of it is in the testcase's log.
 const DATA_KEPT: usize = 4096;
 
 /// The `kind` of a thrown map that means "not applicable here".
@@ -60,6 +60,27 @@ pub fn misuse(what: impl Into<String>, help: Option<String>) -> Box<EvalAltResul
     EvalAltResult::ErrorRuntime(map_of(&error).into(), Position::NONE).into()
 }
 
+/// Whether an error is what `skip(reason)` throws.
+pub fn is_skip(error: &EvalAltResult) -> bool {
+    let EvalAltResult::ErrorRuntime(value, _) = innermost(error) else { return false };
+    value.read_lock::<Map>().is_some_and(|map| text(&map, "kind").as_deref() == Some(SKIPPED))
+}
+
+/// Whether an error can only be a slip of the script's author, whatever the machines do: a name that does not exist, a wrong type.
+pub fn is_mistake(error: &EvalAltResult) -> bool {
+    matches!(
+        innermost(error),
+        EvalAltResult::ErrorVariableNotFound(..)
+            | EvalAltResult::ErrorFunctionNotFound(..)
+            | EvalAltResult::ErrorModuleNotFound(..)
+            | EvalAltResult::ErrorMismatchDataType(..)
+            | EvalAltResult::ErrorMismatchOutputType(..)
+            | EvalAltResult::ErrorDotExpr(..)
+            | EvalAltResult::ErrorDataRace(..)
+            | EvalAltResult::ErrorStackOverflow(..)
+    )
+}
+
 fn map_of(error: &Error) -> Map {
     let mut map = Map::new();
     let mut put = |key: &str, value: Dynamic| map.insert(key.into(), value);
@@ -100,14 +121,16 @@ impl Ended {
 pub fn judge(context: &Context, error: &EvalAltResult, excerpt: &dyn Fn(&str) -> Option<String>) -> Ended {
     let captures = guard::take_captures();
     let inner = innermost(error);
-    if let EvalAltResult::ErrorRuntime(value, _) = inner
+    if is_skip(inner)
+        && let EvalAltResult::ErrorRuntime(value, _) = inner
         && let Some(map) = value.read_lock::<Map>()
-        && text(&map, "kind").as_deref() == Some(SKIPPED)
     {
-        let reason = text(&map, "message").unwrap_or_default();
+        let reason = bounded(&text(&map, "message").unwrap_or_default());
         return Ended { outcome: Outcome::Skipped, reason, failure: None };
     }
-    let (known, data) = read(context, inner);
+    let (mut known, data) = read(context, inner);
+    // A script may hand on the whole output of a tool as its reason.
+    known.what = bounded(&known.what);
     let frames = frames(error, captures, excerpt);
     Ended::by(Failure { data, frames, calls: context.calls(), ..Failure::of(&known) })
 }
@@ -184,6 +207,9 @@ fn text(map: &Map, key: &str) -> Option<String> {
 }
 
 fn bounded(data: &str) -> String {
+    if data.len() <= DATA_KEPT {
+        return data.to_string();
+    }
     let count = data.chars().count();
     if count <= DATA_KEPT {
         return data.to_string();

@@ -106,10 +106,11 @@ pub fn install(engine: &mut Engine) -> &mut Engine {
 fn guard(context: &mut EvalContext, inputs: &[Expression], _: &Dynamic) -> RhaiResult {
     #[expect(deprecated, reason = "volatile, not deprecated; the version of rhai is pinned")]
     let result = context.eval_expression_tree_raw(&inputs[0], false);
-    if let Err(error) = &result
-        && !error.is_pseudo_error()
-    {
-        capture(context, inputs[0].position(), error);
+    match &result {
+        Err(error) if !error.is_pseudo_error() => capture(context, inputs[0].position(), error),
+        Err(_) => {}
+        // An error below a statement that ended well was caught by somebody.
+        Ok(_) => CAPTURES.with_borrow_mut(Vec::clear),
     }
     result
 }
@@ -190,13 +191,13 @@ fn capture(context: &EvalContext, statement: Position, error: &EvalAltResult) {
 
 fn locals(context: &EvalContext) -> Vec<Local> {
     let mut seen = HashSet::new();
-    let all: Vec<(&str, bool, Dynamic)> = context.scope().iter().collect();
-    let mut found: Vec<Local> = all
-        .into_iter()
-        .rev()
+    // The innermost come first. Nothing is copied: a script may catch an error a round, beside a list of a million entries.
+    let mut found: Vec<Local> = context
+        .scope()
+        .iter_raw()
         .filter(|(name, _, value)| seen.insert(*name) && !value.is_fnptr())
         .take(LOCALS_KEPT)
-        .map(|(name, _, value)| Local { name: name.to_string(), value: show::value(&value, show::SHORT) })
+        .map(|(name, _, value)| Local { name: name.to_string(), value: show::value(value, show::SHORT) })
         .collect();
     found.reverse();
     found

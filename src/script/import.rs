@@ -4,13 +4,15 @@ use super::engine::Scripts;
 use rhai::{Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::ThreadId;
 
 /// The imports of one testcase.
 pub struct Resolver {
     scripts: Arc<Scripts>,
     loaded: Mutex<HashMap<String, Shared<Module>>>,
-    /// Sources being imported right now, outermost first: an import that comes back to one of them never ends.
-    loading: Mutex<Vec<String>>,
+    /// Sources being imported right now, outermost first: an import that comes back to one of them never ends. Branches of a
+    /// `parallel` import side by side, which is no circle.
+    loading: Mutex<HashMap<ThreadId, Vec<String>>>,
 }
 
 impl Resolver {
@@ -49,8 +51,10 @@ impl ModuleResolver for Resolver {
         if let Some(known) = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(&name) {
             return Ok(known.clone());
         }
+        let thread = std::thread::current().id();
         {
-            let mut loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+            let loading = all.entry(thread).or_default();
             if loading.contains(&name) {
                 let circle = format!("imports go in a circle: {} → {name}", loading.join(" → "));
                 return Err(EvalAltResult::ErrorInModule(path.to_string(), super::failure::misuse(circle, None), at).into());
@@ -58,9 +62,9 @@ impl ModuleResolver for Resolver {
             loading.push(name.clone());
         }
         let module = self.load(engine, &name, &text, path, at);
-        self.loading.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        self.loading.lock().unwrap_or_else(PoisonError::into_inner).entry(thread).and_modify(|stack| drop(stack.pop()));
         let module = module?;
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).insert(name, module.clone());
-        Ok(module)
+        // Another branch may have been first: all are given the same.
+        Ok(self.loaded.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_insert(module).clone())
     }
 }

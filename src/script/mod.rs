@@ -19,6 +19,7 @@ mod guard;
 mod import;
 mod manual;
 mod many;
+mod mended;
 mod meta;
 mod show;
 mod source;

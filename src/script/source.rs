@@ -2,7 +2,7 @@
 
 use crate::error::{Blame, Error, Kind, Result, Whereabouts};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 /// No script is longer; what is longer was named by mistake.
 const LARGEST: u64 = 16 << 20;
@@ -30,9 +30,48 @@ pub fn read(path: &Path) -> Result<String> {
     })
 }
 
+/// A path without `..`, so that a file has one name however imports lead to it; a circle of them would never be seen otherwise.
+pub fn one_name(path: PathBuf) -> PathBuf {
+    if !path.components().any(|part| part == Component::ParentDir) {
+        return path;
+    }
+    let mut short = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir if matches!(short.components().next_back(), Some(Component::Normal(_))) => drop(short.pop()),
+            other => short.push(other),
+        }
+    }
+    // Behind a link to a directory, `..` is somewhere else.
+    match (short.canonicalize(), path.canonicalize()) {
+        (Ok(a), Ok(b)) if a == b => short,
+        (_, Ok(real)) => real,
+        _ => path,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_has_one_name_whatever_leads_to_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().canonicalize().unwrap();
+        std::fs::create_dir_all(top.join("a/b")).unwrap();
+        std::fs::create_dir_all(top.join("far/c")).unwrap();
+        std::os::unix::fs::symlink(top.join("far/c"), top.join("a/link")).unwrap();
+        for file in ["a/x.rhai", "far/x.rhai"] {
+            std::fs::write(top.join(file), "").unwrap();
+        }
+        let check = |path: &str, expected: &str| assert_eq!(one_name(top.join(path)), top.join(expected), "{path}");
+        check("a/x.rhai", "a/x.rhai");
+        check("a/b/../x.rhai", "a/x.rhai");
+        check("a/b/../../a/b/../x.rhai", "a/x.rhai");
+        check("a/link/../x.rhai", "far/x.rhai");
+        check("a/b/../none.rhai", "a/b/../none.rhai");
+        assert_eq!(one_name("../../x".into()), PathBuf::from("../../x"));
+    }
 
     #[test]
     fn a_mark_in_front_is_left_out_and_what_is_no_text_is_told() {

@@ -1,6 +1,6 @@
 //! Steps, loops, waits, clean-ups and work side by side. These take closures, so they are free functions.
 
-use crate::error::{Error, Kind};
+use crate::error::{Blame, Error, Kind};
 use crate::event::Level;
 use crate::lab::wait::{Look, Patience, until};
 use crate::script::Deferred;
@@ -176,24 +176,38 @@ fn wait_for(call: &NativeCallContext, options: &Map, holds: &FnPtr) -> Raised<f6
     let case = Case::of(call)?;
     let (patience, what) = waiting(options).map_err(|e| raise(&case.context, &e))?;
     let clock = Instant::now();
+    let mut skipped = None;
+    let mut is_author = false;
     let look = |_: &Cancel| match holds.call_within_context::<Dynamic>(call, ()) {
         Ok(value) => match value.as_bool() {
             Ok(true) => Ok(Look::Done(())),
-            Ok(false) => Ok(Look::NotYet("it does not hold".into())),
+            Ok(false) => {
+                is_author = false;
+                Ok(Look::NotYet("it does not hold".into()))
+            }
             Err(_) => {
                 let shown = show::value(&value, 100);
                 Err(Error::new(Kind::Malformed, format!("the closure of `eventually` gave {shown}, expected true or false")))
             }
         },
+        // What does not apply here never will.
+        Err(error) if failure::is_skip(&error) => {
+            skipped = Some(error);
+            Err(Error::new(Kind::Cancelled, "skipped"))
+        }
         Err(error) => {
             guard::take_captures();
+            is_author = failure::is_mistake(&error);
             Ok(Look::NotYet(text_of(&error)))
         }
     };
     let wait = case
         .context
         .action(None, &format!("wait until {what}"), |action| until(&case.context, action, &format!("`{what}`"), &patience, look));
-    wait.map_err(|e| raise(&case.context, &e))?;
+    if let Some(error) = skipped {
+        return Err(error);
+    }
+    wait.map_err(|e| raise(&case.context, &if is_author { e.blame(Blame::Author) } else { e }))?;
     Ok(clock.elapsed().as_secs_f64())
 }
 
@@ -268,6 +282,10 @@ fn side_by_side(call: &NativeCallContext, branches: &Array) -> Raised<Array> {
         match result {
             Ok(value) => values.push(value),
             Err(error) if first.is_none() => first = Some((error, captures)),
+            // What does not apply in one branch hides no failure of another.
+            Err(error) if first.as_ref().is_some_and(|(e, _)| failure::is_skip(e)) && !failure::is_skip(&error) => {
+                first = Some((error, captures));
+            }
             Err(error) => case.context.log(Level::Reason, format!("branch {} failed too: {}", number + 1, text_of(&error))),
         }
     }

@@ -182,7 +182,9 @@ mod result {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn declare(call: NativeCallContext, group: &str, name: &str) -> Raised<()> {
-        Case::of(&call)?.declare(group, name);
+        let case = Case::of(&call)?;
+        case.count()?;
+        case.declare(group, name);
         Ok(())
     }
 
@@ -208,7 +210,9 @@ mod result {
 }
 
 fn measured(call: &NativeCallContext, name: &str, value: f64, unit: &str) -> Raised<()> {
-    Case::of(call)?.context.publish(Fact::Measured { name: name.into(), value, unit: unit.into() });
+    let case = Case::of(call)?;
+    case.count()?;
+    case.context.publish(Fact::Measured { name: name.into(), value, unit: unit.into() });
     Ok(())
 }
 
@@ -223,6 +227,7 @@ fn number_of(name: &str, value: &Dynamic) -> Raised<f64> {
 
 fn run_subcase(call: &NativeCallContext, group: &str, name: &str, body: &FnPtr) -> Raised<String> {
     let case = Case::of(call)?;
+    case.count()?;
     case.context.log(crate::event::Level::Step, if group.is_empty() { name.to_string() } else { format!("{group}: {name}") });
     let clock = std::time::Instant::now();
     let result = body.call_within_context::<Dynamic>(call, ());
@@ -246,6 +251,8 @@ fn record(call: &NativeCallContext, group: &str, name: &str, outcome: &str, reas
     let Some(outcome) = Outcome::from_word(outcome).filter(|_| words.contains(&outcome)) else {
         return Err(misuse(format!("`{outcome}` is no result of a subcase"), crate::name::did_you_mean(outcome, words)));
     };
-    Case::of(call)?.finish_subcase(group, name, 0.0, Ended { outcome, reason: reason.into(), failure: None });
+    let case = Case::of(call)?;
+    case.count()?;
+    case.finish_subcase(group, name, 0.0, Ended { outcome, reason: reason.into(), failure: None });
     Ok(())
 }
