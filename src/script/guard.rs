@@ -350,6 +350,22 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_down_of_an_error_that_a_function_dropped_is_forgotten() {
+        let mut engine = Engine::new();
+        install(&mut engine);
+        engine.register_fn("dropped", |call: rhai::NativeCallContext, f: rhai::FnPtr| {
+            drop(f.call_within_context::<Dynamic>(&call, ()));
+        });
+        let text = "fn run() { dropped(|| { let old = 1; throw old }); let later = 2; throw later }";
+        let ast = guarded(&engine, &engine.compile(text).unwrap()).unwrap();
+        let thrown = engine.call_fn_with_options::<Dynamic>(CallFnOptions::new(), &mut Scope::new(), &ast, "run", ());
+        assert!(thrown.is_err());
+        let captures = take_captures();
+        let names: Vec<&str> = captures.iter().flat_map(|c| &c.locals).map(|l| l.name.as_str()).collect();
+        assert_eq!((captures.len(), names), (1, vec!["later"]));
+    }
+
+    #[test]
     fn a_name_that_something_assigns_to_is_found() {
         let ast =
             Engine::new().compile("fn f() { let a = 1; let b = 2; let g = || { a = 3; b.x = 1; }; } let c = 0; c += 1;").unwrap();

@@ -58,7 +58,8 @@ fn whole(of: &Dynamic, depth: usize) -> String {
     if let Some(job) = of.read_lock::<Job>() {
         return job.to_string();
     }
-    of.to_string()
+    // What a closure captured would be marked as shared.
+    of.flatten_clone().to_string()
 }
 
 #[cfg(test)]
