@@ -24,9 +24,9 @@ pub struct Meta {
     pub guests: usize,
     /// What else it needs, by name ("shared_storage").
     pub needs: Vec<String>,
-    /// A failure blocks what follows.
+    /// A failure blocks what follows in a sequence.
     pub blocker: bool,
-    /// Class of which only one runs at a time.
+    /// Class of which a sequence runs only one at a time.
     pub exclusive: Option<String>,
     /// Systems it is for, by the beginning of their name ("debian"); empty for all.
     pub os: Vec<String>,
@@ -56,9 +56,9 @@ impl Target {
 pub const KEYS: [(&str, &str); 13] = [
     ("aliases", "list of other names"),
     ("args", "map of arguments with their default values"),
-    ("blocker", "true when a failure blocks what follows"),
+    ("blocker", "for sequences: true when a failure blocks what follows"),
     ("description", "text"),
-    ("exclusive", "class of which only one testcase runs at a time"),
+    ("exclusive", "for sequences: class of which only one testcase runs at a time"),
     ("guests", "how many guests it needs"),
     ("help", "map of arguments with what they mean"),
     ("needs", "list of what it needs besides its target"),
