@@ -306,7 +306,9 @@ impl Summary {
         if self.run.started.is_none() || self.damaged {
             return Verdict::Incomplete;
         }
-        Verdict::over(self.cases().iter().map(|case| case.outcome), false)
+        // What was never planned can spoil a run, it cannot make it pass.
+        let counts = |case: &&Case| case.planned || case.outcome.is_none_or(Outcome::is_bad);
+        Verdict::over(self.cases().iter().filter(counts).map(|case| case.outcome), false)
     }
 
     /// The judgement over the run: its own and that of its testcases, whichever is worse. Without its own it is incomplete.
