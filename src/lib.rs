@@ -9,6 +9,9 @@ pub mod vars;
 
 pub mod event;
 
+pub mod diagnostic;
+pub mod sequence;
+
 pub mod context;
 
 pub mod report;

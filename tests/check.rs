@@ -36,7 +36,7 @@ fn with_modules() -> (TempDir, Arc<Scripts>) {
 
 fn told(scripts: &Arc<Scripts>, root: &Path, text: &str) -> Vec<String> {
     let found = check(scripts, &scripts.reader(), "t", text).diagnostics;
-    let line = |d: &xenrt::script::Diagnostic| {
+    let line = |d: &xenrt::diagnostic::Diagnostic| {
         let help = d.help.as_ref().map(|h| format!(" | {h}")).unwrap_or_default();
         let line = format!("{}{help}", d.headline()).replace(&format!("{}/", root.display()), "");
         line.strip_prefix("t:").unwrap_or(&line).to_string()

@@ -25,7 +25,7 @@ fn ends_with(body: &str, outcome: Outcome, reason: &str) -> Ran {
 }
 
 fn measured(ran: &Ran) -> Vec<(String, f64, String)> {
-    let value = |fact| if let Fact::Measured { name, value, unit } = fact { Some((name, value, unit)) } else { None };
+    let value = |fact| if let Fact::Measured { name, value, unit, .. } = fact { Some((name, value, unit)) } else { None };
     ran.facts("a").into_iter().filter_map(value).collect()
 }
 

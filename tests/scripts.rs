@@ -175,7 +175,7 @@ impl Row {
         let measured: Vec<(String, f64, String)> = ran
             .facts(id)
             .into_iter()
-            .filter_map(|fact| if let Fact::Measured { name, value, unit } = fact { Some((name, value, unit)) } else { None })
+            .filter_map(|fact| if let Fact::Measured { name, value, unit, .. } = fact { Some((name, value, unit)) } else { None })
             .collect();
         if !self.values.is_empty() {
             let found: Vec<(&str, &str)> = measured.iter().map(|(name, _, unit)| (name.as_str(), unit.as_str())).collect();

@@ -6,11 +6,22 @@ use std::path::{Path, PathBuf};
 /// Rooms from the ground up. A room may use itself and the rooms above its row, never one below: so there are no cycles.
 const ROOMS: &[&str] = &[
     // words: values only
-    "error", "name", "secret", "unit", "time", "vars", "event", "context", // reports see only events
+    "error",
+    "name",
+    "secret",
+    "unit",
+    "time",
+    "vars",
+    "event",
+    "diagnostic",
+    "sequence",
+    "context", // reports see only events
     "report",  // reaching out
     "wire",    // what a script holds
-    "lab", "script", // running
-    "run", "repl", // the edge
+    "lab",
+    "script", // running
+    "run",
+    "repl", // the edge
     "cli",
 ];
 

@@ -53,6 +53,11 @@ impl Io {
         base.join("xenrt")
     }
 
+    /// The directory that relative paths are below.
+    pub fn cwd(&self) -> PathBuf {
+        std::env::current_dir().unwrap_or_default()
+    }
+
     /// The words of the command line.
     pub fn args(&self) -> Vec<String> {
         std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()

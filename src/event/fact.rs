@@ -1,6 +1,8 @@
 //! The facts themselves, and the values they carry.
 
-use crate::error::{Blame, Error, Exit, Kind};
+use super::plan::{Beginning, Block, Planned, PlannedStep};
+use super::verdict::Verdict;
+use crate::error::{Blame, Error, Kind};
 use crate::name::CaseId;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -24,17 +26,30 @@ pub struct Event {
 #[non_exhaustive]
 pub enum Fact {
     /// The first fact of a run. The whole plan is in it, so a run that dies can never look passed.
-    RunStarted {
-        run: String,
+    RunStarted(Box<Beginning>),
+    /// A run whose controller died goes on: what had not finished is run again from its start, in the same log.
+    RunResumed {
         version: String,
         /// The command line, secrets masked.
         command: Vec<String>,
-        /// The machines under test, as shown to people.
-        targets: Vec<String>,
-        workers: usize,
-        /// Where the results are.
-        results: PathBuf,
+    },
+    /// More is to be run than the first fact says: another round of `--until-fail`.
+    PlanExtended {
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        steps: Vec<PlannedStep>,
         plan: Vec<Planned>,
+    },
+    /// A serial or parallel has begun.
+    StepStarted {
+        step: u32,
+    },
+    /// A serial or parallel has ended, its finally steps too.
+    StepFinished {
+        step: u32,
+        took: f64,
+        /// Why what follows it is not run, if so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        block: Option<Block>,
     },
     CaseStarted {
         /// The arguments with their defaults filled in.
@@ -44,6 +59,22 @@ pub enum Fact {
         timeout: Option<f64>,
         /// The testcase's directory, relative to the results.
         dir: PathBuf,
+        /// From 1; more than that after a failed attempt.
+        #[serde(default = "first", skip_serializing_if = "is_first")]
+        attempt: u32,
+        /// Which of the things that run side by side it is, from 0: a row of a timeline.
+        #[serde(default)]
+        lane: u32,
+    },
+    /// An attempt did not pass and another is made. The last attempt ends with `CaseFinished`.
+    AttemptFinished {
+        attempt: u32,
+        outcome: Outcome,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        took: f64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<Box<Failure>>,
     },
     PhaseStarted {
         phase: Phase,
@@ -78,7 +109,12 @@ pub enum Fact {
         value: f64,
         /// As the tool said it; empty for a bare number.
         unit: String,
+        /// Which way is better, where the testcase says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        better: Option<Better>,
     },
+    /// What a testcase measured, beside what was measured before or a window that it has to be in.
+    Compared(Box<Comparison>),
     Subcase {
         group: String,
         name: String,
@@ -103,6 +139,9 @@ pub enum Fact {
         took: f64,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<Box<Failure>>,
+        /// Why it was not run, when it is blocked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        block: Option<Block>,
     },
     /// The last fact of a run. A log without it is of a run that died.
     RunFinished {
@@ -114,17 +153,49 @@ pub enum Fact {
     Unknown(BTreeMap<String, serde_json::Value>),
 }
 
-/// A testcase of the plan.
+fn first() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_first(attempt: &u32) -> bool {
+    *attempt == 1
+}
+
+/// Which way of a measured value is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Better {
+    Higher,
+    Lower,
+}
+
+/// Measured values beside earlier ones, or beside a window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Planned {
-    pub id: CaseId,
-    /// Name of the testcase ("benchmarks/iometer") or path of the program.
-    pub testcase: String,
-    #[serde(default)]
-    pub title: String,
-    /// The file it comes from, as shown to people.
-    #[serde(default)]
-    pub file: PathBuf,
+pub struct Comparison {
+    pub name: String,
+    pub unit: String,
+    pub better: Better,
+    pub change: Change,
+    /// The mean of the values of this run, and how many there are.
+    pub now: f64,
+    pub samples: usize,
+    /// The same of what it is compared with; for a window, the border that was crossed or the nearer one.
+    pub before: f64,
+    pub samples_before: usize,
+    /// What it was compared with, as shown to people: "baseline results/…", "limits 3.5 to 4.5".
+    pub against: String,
+    /// One line that explains the judgement with its numbers.
+    pub text: String,
+}
+
+/// What became of a measured value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    Better,
+    Same,
+    Worse,
 }
 
 /// How a testcase ended.
@@ -134,6 +205,8 @@ pub enum Outcome {
     Passed,
     /// Ran, something secondary was wrong. Counts as passed, always shown.
     Partial,
+    /// Passed after an attempt that did not. Counts as passed, always shown.
+    Flaky,
     /// The product is at fault.
     Failed,
     /// It could not be judged: lab, author, user or us.
@@ -145,13 +218,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    pub const ALL: [Outcome; 6] =
-        [Outcome::Passed, Outcome::Partial, Outcome::Failed, Outcome::Errored, Outcome::Skipped, Outcome::Blocked];
+    pub const ALL: [Outcome; 7] =
+        [Outcome::Passed, Outcome::Partial, Outcome::Flaky, Outcome::Failed, Outcome::Errored, Outcome::Skipped, Outcome::Blocked];
 
     pub fn word(self) -> &'static str {
         match self {
             Outcome::Passed => "passed",
             Outcome::Partial => "partial",
+            Outcome::Flaky => "flaky",
             Outcome::Failed => "failed",
             Outcome::Errored => "errored",
             Outcome::Skipped => "skipped",
@@ -163,75 +237,14 @@ impl Outcome {
         Outcome::ALL.into_iter().find(|o| o.word() == word)
     }
 
+    /// Whether it counts as a pass.
+    pub fn is_pass(self) -> bool {
+        matches!(self, Outcome::Passed | Outcome::Partial | Outcome::Flaky)
+    }
+
     /// Whether it is the product's or somebody's fault, so that a person should look.
     pub fn is_bad(self) -> bool {
         matches!(self, Outcome::Failed | Outcome::Errored | Outcome::Blocked)
-    }
-}
-
-/// The judgement over a whole run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    Passed,
-    Failed,
-    Errored,
-    /// Everything was skipped, or there was nothing to run.
-    NothingRan,
-    /// A person stopped it.
-    Stopped,
-    /// Something planned has no result: the run died, or lost it.
-    Incomplete,
-}
-
-impl Verdict {
-    pub fn word(self) -> &'static str {
-        match self {
-            Verdict::Passed => "passed",
-            Verdict::Failed => "failed",
-            Verdict::Errored => "errored",
-            Verdict::NothingRan => "nothing_ran",
-            Verdict::Stopped => "stopped",
-            Verdict::Incomplete => "incomplete",
-        }
-    }
-
-    /// The judgement over the results of everything planned, `None` for what has no result.
-    ///
-    /// Never passed unless everything planned has a result and something passed.
-    pub fn over(results: impl IntoIterator<Item = Option<Outcome>>, stopped: bool) -> Verdict {
-        let mut seen = [false; Outcome::ALL.len()];
-        let mut missing = false;
-        for result in results {
-            match result {
-                None => missing = true,
-                Some(outcome) => seen[outcome as usize] = true,
-            }
-        }
-        let any = |outcome: Outcome| seen[outcome as usize];
-        if stopped {
-            Verdict::Stopped
-        } else if missing {
-            Verdict::Incomplete
-        } else if any(Outcome::Failed) {
-            Verdict::Failed
-        } else if any(Outcome::Errored) || any(Outcome::Blocked) {
-            Verdict::Errored
-        } else if any(Outcome::Passed) || any(Outcome::Partial) {
-            Verdict::Passed
-        } else {
-            Verdict::NothingRan
-        }
-    }
-
-    pub fn exit(self) -> Exit {
-        match self {
-            Verdict::Passed => Exit::Passed,
-            Verdict::Failed => Exit::Failed,
-            Verdict::Errored | Verdict::Incomplete => Exit::Errored,
-            Verdict::NothingRan => Exit::NothingRan,
-            Verdict::Stopped => Exit::Stopped,
-        }
     }
 }
 

@@ -156,7 +156,7 @@ mod tests {
         let path = dir.path().join("events.jsonl");
         let events = [
             event(1, Fact::Logged { level: Level::Warning, text: "a\nb".into() }),
-            event(2, Fact::CaseFinished { outcome: Outcome::Failed, reason: None, took: 1.5, failure: None }),
+            event(2, Fact::CaseFinished { outcome: Outcome::Failed, reason: None, took: 1.5, failure: None, block: None }),
         ];
         let mut sink = LogSink::create(&path).unwrap();
         for e in &events {

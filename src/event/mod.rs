@@ -9,9 +9,15 @@
 mod bus;
 mod fact;
 pub mod log;
+mod plan;
+mod verdict;
 
 pub use bus::{Bus, Stream};
-pub use fact::{ActionEnd, Call, Event, Fact, Failure, Frame, Level, Local, Outcome, Phase, Place, Planned, SourceLine, Verdict};
+pub use fact::{
+    ActionEnd, Better, Call, Change, Comparison, Event, Fact, Failure, Frame, Level, Local, Outcome, Phase, Place, SourceLine,
+};
+pub use plan::{Beginning, Block, Order, Planned, PlannedStep, Role};
+pub use verdict::{Counts, Criteria, Judgement, Rate, Tested, Verdict};
 
 use crate::error::Result;
 

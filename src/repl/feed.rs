@@ -4,7 +4,7 @@ use super::interrupts::Interrupts;
 use super::screen::Screen;
 use super::session::{Answer, Session};
 use crate::error::{Blame, Error, Exit, Kind, Result};
-use crate::event::Verdict;
+use crate::event::{Criteria, Judgement, Tested};
 use crate::time::Cancel;
 use std::io::BufRead;
 use std::sync::atomic::Ordering;
@@ -63,7 +63,10 @@ pub fn once(session: &Session, screen: &Screen, interrupts: &Interrupts, text: &
         Answer::Stopped { .. } => Some(Exit::Stopped),
         Answer::Skipped(_) => Some(Exit::NothingRan),
         Answer::Failed { is_syntax: true, .. } => Some(Exit::Usage),
-        Answer::Failed { outcome, .. } => Some(Verdict::over([Some(outcome)], false).exit()),
+        Answer::Failed { outcome, .. } => {
+            let tested = Tested { outcome: Some(outcome), ..Tested::default() };
+            Some(Judgement::over(&Criteria::default(), [tested], false).verdict.exit())
+        }
     }
 }
 

@@ -114,7 +114,7 @@ impl Sink for Happenings {
             }
             Fact::ActionFinished { action, took, end } => self.finished(*action, *took, end),
             Fact::Progressed { action, text, .. } => self.progressed(event.at, *action, text),
-            Fact::Measured { name, value, unit } => {
+            Fact::Measured { name, value, unit, .. } => {
                 self.screen.line(Tone::Plain, format!("{name} = {} {unit}", show_number(*value)).trim_end());
             }
             Fact::Subcase { group, name, outcome, reason, .. } => {

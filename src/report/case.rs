@@ -226,10 +226,11 @@ fn badness(outcome: Outcome) -> u8 {
     match outcome {
         Outcome::Passed => 0,
         Outcome::Partial => 1,
-        Outcome::Skipped => 2,
-        Outcome::Blocked => 3,
-        Outcome::Errored => 4,
-        Outcome::Failed => 5,
+        Outcome::Flaky => 2,
+        Outcome::Skipped => 3,
+        Outcome::Blocked => 4,
+        Outcome::Errored => 5,
+        Outcome::Failed => 6,
     }
 }
 

@@ -22,7 +22,7 @@ impl Entry {
             Fact::PhaseStarted { phase } => ("DELIMIT", phase.word().to_string()),
             Fact::ActionStarted { machine, what, .. } => ("VERBOSE", format!("{}{what} …", on(machine.as_deref()))),
             Fact::ActionFinished { took, end, .. } => action_ended(*took, end),
-            Fact::Measured { name, value, unit } => {
+            Fact::Measured { name, value, unit, .. } => {
                 ("RESULT", format!("value {name} = {}", format!("{} {unit}", show_number(*value)).trim_end()))
             }
             Fact::Subcase { group, name, outcome, reason, took, .. } => {

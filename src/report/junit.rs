@@ -137,7 +137,7 @@ fn test_of_case(case: &Case, summary: &Summary) -> TestCase {
 
 fn status(outcome: Outcome, why: Option<&str>, failure: Option<&Failure>) -> TestCaseStatus {
     let (mut status, usual) = match outcome {
-        Outcome::Passed | Outcome::Partial => return TestCaseStatus::success(),
+        Outcome::Passed | Outcome::Partial | Outcome::Flaky => return TestCaseStatus::success(),
         Outcome::Skipped => (TestCaseStatus::skipped(), "skipped"),
         Outcome::Failed => (TestCaseStatus::non_success(NonSuccessKind::Failure), "failed"),
         Outcome::Errored => (TestCaseStatus::non_success(NonSuccessKind::Error), "errored"),

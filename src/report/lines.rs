@@ -123,7 +123,7 @@ impl Lines {
                 let mark = if matches!(end, ActionEnd::Ok(_)) { "ok" } else { "failed" };
                 note("", &format!("{mark} after {}  {said}", seconds(*took)));
             }
-            Fact::Measured { name: metric, value, unit } if self.says(Verbosity::Verbose) => {
+            Fact::Measured { name: metric, value, unit, .. } if self.says(Verbosity::Verbose) => {
                 note("VALUE", &format!("{metric} = {} {unit}", show_number(*value)));
             }
             Fact::Subcase { group, name: sub, outcome, reason, took, .. } if self.says(Verbosity::Normal) || outcome.is_bad() => {

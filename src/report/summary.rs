@@ -5,7 +5,7 @@
 
 use super::case::{Case, Notes, Progress};
 use crate::error::Exit;
-use crate::event::{Event, Fact, Failure, Outcome, Planned, Verdict};
+use crate::event::{Beginning, Counts, Criteria, Event, Fact, Failure, Judgement, Outcome, Tested, Verdict};
 use crate::name::CaseId;
 use crate::time::Timestamp;
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ pub struct Summary {
     cases: Vec<Case>,
     index: HashMap<CaseId, usize>,
     notes: Notes,
-    counts: [usize; Outcome::ALL.len()],
+    counts: Counts,
     said: Option<Verdict>,
     last: Option<(u64, Timestamp)>,
     oddities: Vec<String>,
@@ -38,6 +38,7 @@ pub struct Run {
     pub targets: Vec<String>,
     pub workers: usize,
     pub results: PathBuf,
+    pub criteria: Criteria,
     pub started: Option<Timestamp>,
     /// Seconds, once it has ended.
     pub took: Option<f64>,
@@ -49,20 +50,10 @@ impl Summary {
         self.watch_order(event);
         let at = event.at;
         match &event.fact {
-            Fact::RunStarted { run, version, command, targets, workers, results, plan } => {
-                let told = Run {
-                    id: run.clone(),
-                    version: version.clone(),
-                    command: command.clone(),
-                    targets: targets.clone(),
-                    workers: *workers,
-                    results: results.clone(),
-                    started: Some(at),
-                    took: None,
-                };
-                self.begin(told, plan);
-            }
-            Fact::CaseStarted { args, timeout, dir } => {
+            Fact::RunStarted(beginning) => self.begin(beginning, at),
+            Fact::RunResumed { .. } | Fact::PlanExtended { .. } | Fact::StepStarted { .. } | Fact::StepFinished { .. } => {}
+            Fact::AttemptFinished { .. } | Fact::Compared(_) => {}
+            Fact::CaseStarted { args, timeout, dir, .. } => {
                 let Some(case) = self.case_mut(event) else { return };
                 let again = case.started.is_some() || case.outcome.is_some();
                 case.started.get_or_insert(at);
@@ -96,10 +87,10 @@ impl Summary {
                 }
             }
             Fact::Logged { level, text } => self.notes_mut(event).say(at, *level, text),
-            Fact::Measured { name, value, unit } => self.notes_mut(event).measure(at, name, *value, unit),
+            Fact::Measured { name, value, unit, .. } => self.notes_mut(event).measure(at, name, *value, unit),
             Fact::Subcase { .. } => self.notes_mut(event).subcase(&event.fact),
             Fact::Attached { name, path, bytes } => self.notes_mut(event).attach(name, path, *bytes),
-            Fact::CaseFinished { outcome, reason, took, failure } => {
+            Fact::CaseFinished { outcome, reason, took, failure, .. } => {
                 self.finish_case(event, *outcome, reason.as_deref(), *took, failure.as_deref());
             }
             Fact::RunFinished { verdict, took } => self.end(event, *verdict, *took),
@@ -117,12 +108,23 @@ impl Summary {
         self.note_oddity(what.into());
     }
 
-    fn begin(&mut self, run: Run, plan: &[Planned]) {
+    fn begin(&mut self, beginning: &Beginning, at: Timestamp) {
         if self.run.started.is_some() {
-            self.note_oddity(format!("a second run, `{}`, is in the same log", run.id));
+            self.note_oddity(format!("a second run, `{}`, is in the same log", beginning.run));
         } else {
-            self.run = run;
+            self.run = Run {
+                id: beginning.run.clone(),
+                version: beginning.version.clone(),
+                command: beginning.command.clone(),
+                targets: beginning.targets.clone(),
+                workers: beginning.workers,
+                results: beginning.results.clone(),
+                criteria: beginning.criteria.clone(),
+                started: Some(at),
+                took: None,
+            };
         }
+        let plan = &beginning.plan;
         self.cases.reserve(plan.len());
         for planned in plan {
             let position = self.cases.len();
@@ -308,7 +310,8 @@ impl Summary {
         }
         // What was never planned can spoil a run, it cannot make it pass.
         let counts = |case: &&Case| case.planned || case.outcome.is_none_or(Outcome::is_bad);
-        Verdict::over(self.cases().iter().filter(counts).map(|case| case.outcome), false)
+        let tested = |case: &Case| Tested { outcome: case.outcome, ..Tested::default() };
+        Judgement::over(&self.run.criteria, self.cases().iter().filter(counts).map(tested), false).verdict
     }
 
     /// The judgement over the run: its own and that of its testcases, whichever is worse. Without its own it is incomplete.
@@ -336,30 +339,21 @@ fn worse(one: Verdict, other: Verdict) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{ActionEnd, Level, Phase};
+    use crate::event::{ActionEnd, Level, Phase, Planned};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
     fn plan(ids: &[&str]) -> Fact {
-        let planned =
-            |id: &&str| Planned { id: CaseId::new(*id), testcase: (*id).into(), title: String::new(), file: "x.rhai".into() };
-        Fact::RunStarted {
-            run: "r".into(),
-            version: "0".into(),
-            command: vec!["xrt".into()],
-            targets: vec![],
-            workers: 1,
-            results: "results/r".into(),
-            plan: ids.iter().map(planned).collect(),
-        }
+        let planned = |id: &&str| Planned { file: "x.rhai".into(), ..Planned::new(CaseId::new(*id), *id) };
+        Fact::RunStarted(Box::new(Beginning { run: "r".into(), plan: ids.iter().map(planned).collect(), ..Beginning::default() }))
     }
 
     fn started() -> Fact {
-        Fact::CaseStarted { args: BTreeMap::new(), timeout: None, dir: "a".into() }
+        Fact::CaseStarted { args: BTreeMap::new(), timeout: None, dir: "a".into(), attempt: 1, lane: 0 }
     }
 
     fn finished(outcome: Outcome) -> Fact {
-        Fact::CaseFinished { outcome, reason: None, took: 0.1, failure: None }
+        Fact::CaseFinished { outcome, reason: None, took: 0.1, failure: None, block: None }
     }
 
     fn over(verdict: Verdict) -> Fact {
@@ -486,7 +480,7 @@ mod tests {
         ) {
             let summary = fold(&facts);
             let planned: Vec<&CaseId> = facts.iter().filter_map(|(_, f)| match f {
-                Fact::RunStarted { plan, .. } => Some(plan.iter().map(|p| &p.id)),
+                Fact::RunStarted(b) => Some(b.plan.iter().map(|p| &p.id)),
                 _ => None,
             }).flatten().collect();
             let is_bad = |id: &CaseId| {

@@ -67,7 +67,7 @@ impl TestLogs {
     }
 
     fn end(&mut self, case: &Case, event: &Event) {
-        let Fact::CaseFinished { outcome, reason, took, failure } = &event.fact else { return };
+        let Fact::CaseFinished { outcome, reason, took, failure, .. } = &event.fact else { return };
         if let Some(reason) = reason {
             self.line(event.at, "REASON", reason);
         }

@@ -135,6 +135,7 @@ pub fn word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Passed => "PASS",
         Outcome::Partial => "PARTIAL",
+        Outcome::Flaky => "FLAKY",
         Outcome::Failed => "FAIL",
         Outcome::Errored => "ERROR",
         Outcome::Skipped => "SKIP",
@@ -173,7 +174,7 @@ impl Paint {
     pub fn outcome(self, outcome: Outcome, text: &str) -> String {
         let colour = match outcome {
             Outcome::Passed => Color::Green,
-            Outcome::Partial | Outcome::Skipped => Color::Yellow,
+            Outcome::Partial | Outcome::Flaky | Outcome::Skipped => Color::Yellow,
             Outcome::Failed => Color::Red,
             Outcome::Errored => Color::Purple,
             Outcome::Blocked => Color::Blue,

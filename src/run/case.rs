@@ -4,11 +4,13 @@
 //! The original's life of a testcase, with its known faults mended: a skip or a partial result is an outcome like any other, clean-ups
 //! run after failure, timeout and Ctrl-C alike, and whatever happens the testcase has an outcome in the stream.
 
-use super::{PlannedCase, Runner, program};
+use super::{PlannedCase, Runner, Work, program};
 use crate::context::Context;
 use crate::error::{Blame, Error, Kind};
 use crate::event::{Fact, Failure, Level, Outcome, Phase};
-use crate::script::{Case, Catalog, Ended, Hook, Origin, Script, ScriptEngine, Target, This, judge, severity, shown_args};
+use crate::script::{
+    Case, Catalog, Ended, Hook, Origin, Script, ScriptEngine, Target, Testcase, This, judge, severity, shown_args,
+};
 use crate::time::Cancel;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use std::time::Instant;
 /// Runs a testcase. Whatever happens, it has an outcome and the stream has its end.
 pub fn run(runner: &Runner, planned: &PlannedCase) -> Outcome {
     let clock = Instant::now();
-    let limit = runner.settings.timeout.or(planned.testcase.meta.timeout);
+    let limit = runner.settings.timeout.or(planned.timeout);
     let cancel = match limit {
         Some(limit) => runner.cancel.child_with_limit("testcase", limit),
         None => runner.cancel.child(),
@@ -25,11 +27,11 @@ pub fn run(runner: &Runner, planned: &PlannedCase) -> Outcome {
     let dir = planned.id.directory();
     let context = Context::new(runner.bus.clone(), Some(planned.id.clone()), runner.settings.results.join(&dir), cancel);
     let timeout = limit.map(|l| l.as_secs_f64());
-    context.publish(Fact::CaseStarted { args: shown_args(&planned.args), timeout, dir: dir.into() });
+    context.publish(Fact::CaseStarted { args: shown_args(&planned.args), timeout, dir: dir.into(), attempt: 1, lane: 0 });
     let ended = unpanicked(&context, || live(runner, planned, &context));
     let reason = (!ended.reason.is_empty()).then_some(ended.reason);
     let took = clock.elapsed().as_secs_f64();
-    context.publish(Fact::CaseFinished { outcome: ended.outcome, reason, took, failure: ended.failure });
+    context.publish(Fact::CaseFinished { outcome: ended.outcome, reason, took, failure: ended.failure, block: None });
     ended.outcome
 }
 
@@ -51,7 +53,22 @@ fn live(runner: &Runner, planned: &PlannedCase, context: &Context) -> Ended {
     let variables = runner.settings.variables.clone();
     let case = Arc::new(Case::new(context.clone(), runner.lab.clone(), planned.args.clone(), variables, runner.scripts.clone()));
     let mut life = Life { runner, case: &case, script: None };
-    let ended = match (unfit(runner, planned), &planned.testcase.origin) {
+    let testcase = match &planned.work {
+        Work::Testcase(testcase) => testcase,
+        Work::Unusable { error, .. } => return plain(context, error),
+        Work::Prepare(_) => {
+            let error = Error::new(Kind::Unsupported, "cannot provision what the sequence asks for");
+            return plain(context, &error.blame(Blame::Us).help("prepare it by hand and give --noprepare"));
+        }
+        Work::Sleep(duration) => {
+            let slept = context.action(None, "sleep", |action| action.sleep(*duration));
+            return match slept {
+                Ok(()) => Ended { outcome: Outcome::Passed, reason: String::new(), failure: None },
+                Err(error) => plain(context, &error),
+            };
+        }
+    };
+    let ended = match (unfit(runner, testcase), &testcase.origin) {
         (Some(error), _) => plain(context, &error),
         (None, Origin::Program(path)) => {
             context.publish(Fact::PhaseStarted { phase: Phase::Run });
@@ -72,9 +89,8 @@ fn live(runner: &Runner, planned: &PlannedCase, context: &Context) -> Ended {
 }
 
 /// Why a testcase cannot run here at all.
-fn unfit(runner: &Runner, planned: &PlannedCase) -> Option<Error> {
-    let meta = &planned.testcase.meta;
-    let name = &planned.testcase.name;
+fn unfit(runner: &Runner, testcase: &Testcase) -> Option<Error> {
+    let Testcase { meta, name, .. } = testcase;
     let needed = meta.guests.max(usize::from(meta.target == Target::Guest));
     let there = runner.lab.len();
     if there < needed {

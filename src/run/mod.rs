@@ -3,22 +3,22 @@
 //! Never true here: that anything planned has no place in the stream, that an error in one testcase reaches another, that a clean-up
 //! is forgotten because a testcase was stopped.
 //!
-//! To add a way to run something: a step in `step.rs`. To add a sort of testcase: a file beside `program.rs` and an arm in `case.rs`.
+//! To add a sort of work: a variant of [`Work`] and an arm in `case.rs`. To add a sort of testcase: a file beside `program.rs`.
 
 mod case;
 mod junit;
 mod output;
 mod part;
+mod plan;
 mod program;
 mod protocol;
 mod report;
-mod step;
 mod tap;
 
-pub use step::{Plan, PlannedCase};
+pub use plan::{Group, Plan, PlannedCase, Step, Work};
 
 use crate::error::{Error, Kind, Result};
-use crate::event::{Bus, Fact, Outcome, Planned, Verdict};
+use crate::event::{Beginning, Bus, Fact, Judgement, Outcome, Tested, Verdict};
 use crate::lab::Lab;
 use crate::script::{Catalog, STACK, Scripts};
 use crate::time::{Cancel, Stop};
@@ -33,7 +33,9 @@ pub struct Settings {
     pub run: String,
     /// The command line, secrets masked.
     pub command: Vec<String>,
-    /// How many testcases run at a time.
+    /// Where it was given.
+    pub cwd: PathBuf,
+    /// How many testcases of one parallel run at a time, at most.
     pub workers: usize,
     /// Limit of a testcase, stronger than the one in its `meta()`.
     pub timeout: Option<Duration>,
@@ -89,27 +91,33 @@ impl Runner {
             Ok(())
         })?;
         let outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let verdict = Verdict::over(outcomes, self.cancel.reason() == Some(Stop::User));
+        let tested = |(planned, outcome): (&PlannedCase, Option<Outcome>)| Tested {
+            role: planned.role,
+            priority: planned.priority,
+            outcome,
+            ..Tested::default()
+        };
+        let results = plan.cases.iter().zip(outcomes).map(tested);
+        let verdict = Judgement::over(&plan.criteria, results, self.cancel.reason() == Some(Stop::User)).verdict;
         self.bus.publish(None, Fact::RunFinished { verdict, took: clock.elapsed().as_secs_f64() });
         Ok(verdict)
     }
 
     fn started(&self, plan: &Plan) -> Fact {
         let catalog = Catalog::new(self.scripts.clone());
-        let planned = |c: &PlannedCase| Planned {
-            id: c.id.clone(),
-            testcase: catalog.reference(&c.testcase),
-            title: c.testcase.meta.title.clone(),
-            file: c.testcase.origin.source().into(),
-        };
-        Fact::RunStarted {
+        Fact::RunStarted(Box::new(Beginning {
             run: self.settings.run.clone(),
             version: env!("CARGO_PKG_VERSION").to_string(),
             command: self.settings.command.clone(),
+            cwd: self.settings.cwd.clone(),
             targets: self.lab.shown(),
             workers: self.settings.workers,
             results: self.settings.results.clone(),
-            plan: plan.cases.iter().map(planned).collect(),
-        }
+            sequence: plan.sequence.clone(),
+            seed: plan.seed,
+            criteria: plan.criteria.clone(),
+            steps: plan.root.planned(),
+            plan: plan.cases.iter().map(|case| case.planned(&catalog)).collect(),
+        }))
     }
 }

@@ -46,7 +46,7 @@ fn measured(text: &str) -> Option<Fact> {
     let rest = rest.trim_start();
     let (number, unit) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let value = number.parse().ok().filter(|v: &f64| v.is_finite())?;
-    Some(Fact::Measured { name: name.to_string(), value, unit: unit.trim().to_string() })
+    Some(Fact::Measured { name: name.to_string(), value, unit: unit.trim().to_string(), better: None })
 }
 
 #[cfg(test)]
@@ -56,8 +56,9 @@ mod tests {
     #[test]
     fn lines_are_understood_or_left_alone() {
         let said = |level, text: &str| Some(Word::Said(Fact::Logged { level, text: text.into() }));
-        let value =
-            |name: &str, value, unit: &str| Some(Word::Said(Fact::Measured { name: name.into(), value, unit: unit.into() }));
+        let value = |name: &str, value, unit: &str| {
+            Some(Word::Said(Fact::Measured { name: name.into(), value, unit: unit.into(), better: None }))
+        };
         for (line, expected) in [
             ("Value: rate 812.5 MB/s", value("rate", 812.5, "MB/s")),
             ("Value: rate  -1e3   ops per s ", value("rate", -1000.0, "ops per s")),

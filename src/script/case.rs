@@ -190,8 +190,9 @@ pub fn severity(outcome: Outcome) -> u8 {
         Outcome::Skipped => 0,
         Outcome::Passed => 1,
         Outcome::Partial => 2,
-        Outcome::Blocked => 3,
-        Outcome::Failed => 4,
-        Outcome::Errored => 5,
+        Outcome::Flaky => 3,
+        Outcome::Blocked => 4,
+        Outcome::Failed => 5,
+        Outcome::Errored => 6,
     }
 }

@@ -1,9 +1,9 @@
 //! Finding testcases: by path, by name, by dotted name, by alias; and reading what they say of themselves.
 
-use super::diagnostic::Diagnostic;
 use super::engine::{BUILT_IN, BUILT_IN_PREFIX, Script, Scripts};
 use super::meta::Meta;
 use super::{many, source};
+use crate::diagnostic::Diagnostic;
 use crate::error::{Blame, Error, Kind, Result, Whereabouts};
 use crate::name;
 use rhai::{Engine, Position};
@@ -247,7 +247,7 @@ impl Catalog {
     }
 
     fn read_only(&self, engine: &Engine, source: &str, text: &str) -> std::result::Result<Option<Meta>, Vec<Diagnostic>> {
-        let mut ast = engine.compile(text).map_err(|e| vec![Diagnostic::syntax(source, text, &e)])?;
+        let mut ast = engine.compile(text).map_err(|e| vec![crate::script::syntax::syntax(source, text, &e)])?;
         ast.set_source(source);
         let script = Script::of(ast);
         if !script.has("run", 1) {

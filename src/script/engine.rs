@@ -5,10 +5,10 @@
 
 use super::case::{Case, CaseRef};
 use super::check::Checker;
-use super::diagnostic::Diagnostic;
 use super::failure::Raised;
 use super::meta::Meta;
 use super::{api, guard, import, mended, show, source};
+use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Kind, Result, Whereabouts};
 use crate::event::Level;
 use include_dir::{Dir, include_dir};
@@ -166,7 +166,7 @@ impl Scripts {
     /// # Errors
     /// The first syntax error.
     pub fn parse(&self, engine: &Engine, name: &str, text: &str) -> Result<AST, Box<Diagnostic>> {
-        let mut ast = engine.compile(text).map_err(|e| Box::new(Diagnostic::syntax(name, text, &e)))?;
+        let mut ast = engine.compile(text).map_err(|e| Box::new(crate::script::syntax::syntax(name, text, &e)))?;
         ast.set_source(name);
         guard::guarded(engine, &ast)
             .map_err(|e| Box::new(Diagnostic::error("syntax", name, text, Position::NONE, super::failure::message(&e))))

@@ -6,15 +6,13 @@
 use super::guard::{self, Capture};
 use super::show;
 use crate::context::Context;
+use crate::diagnostic::{At, around};
 use crate::error::{Blame, Details, Error, Kind};
-use crate::event::{Failure, Frame, Outcome, Place, SourceLine};
+use crate::event::{Failure, Frame, Outcome, Place};
 use rhai::{Dynamic, EvalAltResult, Map, Position};
 
 /// What a function that a script can call returns.
 pub type Raised<T> = Result<T, Box<EvalAltResult>>;
-
-/// Lines shown before and after the place of a frame.
-const LINES_AROUND: usize = 3;
 
 /// How much of a failure's data, and of its message, goes into reports; all of it is in the testcase's log.
 const DATA_KEPT: usize = 4096;
@@ -327,19 +325,5 @@ fn chain_positions(error: &EvalAltResult) -> Vec<Capture> {
 }
 
 pub fn place(source: &str, position: Position) -> Place {
-    Place { file: source.to_string(), line: position.line().unwrap_or(0), column: position.position().unwrap_or(0) }
-}
-
-/// The lines of a text around one of them.
-pub fn around(text: &str, line: usize) -> Vec<SourceLine> {
-    if line == 0 {
-        return Vec::new();
-    }
-    let first = line.saturating_sub(LINES_AROUND).max(1);
-    text.lines()
-        .enumerate()
-        .skip(first - 1)
-        .take(line + LINES_AROUND + 1 - first)
-        .map(|(index, text)| SourceLine { number: index + 1, text: text.chars().take(400).collect() })
-        .collect()
+    At::from(position).in_file(source)
 }

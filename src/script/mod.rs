@@ -12,7 +12,6 @@ mod case;
 mod catalog;
 mod check;
 mod deferred;
-mod diagnostic;
 mod engine;
 mod failure;
 mod guard;
@@ -23,13 +22,14 @@ mod mended;
 mod meta;
 mod show;
 mod source;
+mod syntax;
 
 pub use args::{boolean, shown as shown_args, typed as typed_args};
 pub use case::{Case, Subcase, severity};
 pub use catalog::{Catalog, Origin, Testcase, files_below};
 pub use check::{Checked, check, check_files};
 pub use deferred::Deferred;
-pub use diagnostic::{Diagnostic, Severity};
+
 pub use engine::{Hook, STACK, Script, Scripts};
 pub use failure::{Ended, judge};
 pub use manual::{Entry, LANGUAGE, Manual, Param, Sort, script_type};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 use xenrt::error::{Blame, Kind};
-use xenrt::event::{ActionEnd, Call, Event, Fact, Failure, Frame, Local, Outcome, Place, Planned, SourceLine, Verdict};
+use xenrt::event::{ActionEnd, Beginning, Call, Event, Fact, Failure, Frame, Local, Outcome, Place, Planned, SourceLine, Verdict};
 use xenrt::name::CaseId;
 use xenrt::time::Timestamp;
 
@@ -23,16 +23,15 @@ impl Story {
     /// A run with these testcases in its plan.
     pub fn plan(ids: &[&str]) -> Story {
         let planned = |id: &&str| Planned {
-            id: CaseId::new(*id),
-            testcase: (*id).into(),
             title: format!("The title of {id}"),
             file: format!("scripts/{id}.rhai").into(),
+            ..Planned::new(CaseId::new(*id), *id)
         };
         let mut story = Story { events: Vec::new(), now: at(0.0), began: BTreeMap::new() };
         let command = ["xrt", "--guest", "h1", "--testcase", "scripts", "loops=3"];
         story.tell(
             "",
-            Fact::RunStarted {
+            Fact::RunStarted(Box::new(Beginning {
                 run: "20261122-090000-7f3a".into(),
                 version: "0.1.0".into(),
                 command: command.map(String::from).to_vec(),
@@ -40,7 +39,8 @@ impl Story {
                 workers: 2,
                 results: "results/20261122-090000-7f3a".into(),
                 plan: ids.iter().map(planned).collect(),
-            },
+                ..Beginning::default()
+            })),
         );
         story
     }
@@ -61,7 +61,10 @@ impl Story {
     pub fn start(&mut self, case: &str) -> &mut Story {
         self.began.insert(case.into(), self.now);
         let args = BTreeMap::from([("loops".to_string(), 3.into()), ("note".to_string(), "a <b> & \"c\"".into())]);
-        self.tell(case, Fact::CaseStarted { args, timeout: Some(600.0), dir: CaseId::new(case).directory().into() })
+        self.tell(
+            case,
+            Fact::CaseStarted { args, timeout: Some(600.0), dir: CaseId::new(case).directory().into(), attempt: 1, lane: 0 },
+        )
     }
 
     /// A whole action that took so long.
@@ -78,14 +81,14 @@ impl Story {
 
     pub fn end(&mut self, case: &str, outcome: Outcome, reason: Option<&str>) -> &mut Story {
         let took = self.took(case);
-        self.tell(case, Fact::CaseFinished { outcome, reason: reason.map(String::from), took, failure: None })
+        self.tell(case, Fact::CaseFinished { outcome, reason: reason.map(String::from), took, failure: None, block: None })
     }
 
     pub fn fail(&mut self, case: &str, failure: Failure) -> &mut Story {
         let took = self.took(case);
         let outcome = if failure.blame == Blame::Product { Outcome::Failed } else { Outcome::Errored };
         let reason = Some(failure.message.clone());
-        self.tell(case, Fact::CaseFinished { outcome, reason, took, failure: Some(Box::new(failure)) })
+        self.tell(case, Fact::CaseFinished { outcome, reason, took, failure: Some(Box::new(failure)), block: None })
     }
 
     pub fn over(mut self, verdict: Verdict) -> Story {

@@ -2,9 +2,9 @@
 
 use super::{Common, ScriptArgs};
 use crate::cli::Io;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Blame, Error, Exit, Kind, Result};
 use crate::report::{self, Verbosity};
-use crate::script::{Diagnostic, Severity};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\

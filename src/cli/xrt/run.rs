@@ -3,12 +3,13 @@
 use super::{Common, ScriptArgs};
 use crate::cli::access::{AccessArgs, masked};
 use crate::cli::{Io, signals};
+use crate::diagnostic::Diagnostic;
 use crate::error::{Blame, Error, Exit, Kind, Result, Whereabouts};
 use crate::event::log::LogSink;
 use crate::event::{Bus, Fact, Level, Sink};
 use crate::report::{self, Reports, Verbosity};
 use crate::run::{Plan, Runner, Settings};
-use crate::script::{Catalog, Diagnostic, Testcase};
+use crate::script::{Catalog, Testcase};
 use crate::secret::Mask;
 use crate::time::{Cancel, Stop, Timestamp};
 use crate::vars::{Layer, Variables};
@@ -111,7 +112,7 @@ pub fn run(io: &Io, args: &RunArgs) -> Result<Exit> {
             return Ok(Exit::Usage);
         }
     };
-    let plan = Plan::of(testcases, &args.words)?;
+    let plan = Plan::of(testcases, &args.words, usize::from(args.workers))?;
     for spec in &args.report {
         report::asked(spec)?;
     }
@@ -126,6 +127,7 @@ pub fn run(io: &Io, args: &RunArgs) -> Result<Exit> {
     let settings = Settings {
         run: results.run.clone(),
         command: masked(io.args(), &mask),
+        cwd: io.cwd(),
         workers: usize::from(args.workers),
         timeout: args.timeout,
         cleanup: args.cleanup_timeout,

@@ -194,6 +194,7 @@ fn outcome_word(outcome: Outcome) -> String {
     let sign = match outcome {
         Outcome::Passed => "✓",
         Outcome::Partial => "◐",
+        Outcome::Flaky => "≈",
         Outcome::Failed => "✗",
         Outcome::Errored => "!",
         Outcome::Skipped => "–",

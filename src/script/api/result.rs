@@ -212,7 +212,7 @@ mod result {
 fn measured(call: &NativeCallContext, name: &str, value: f64, unit: &str) -> Raised<()> {
     let case = Case::of(call)?;
     case.count()?;
-    case.context.publish(Fact::Measured { name: name.into(), value, unit: unit.into() });
+    case.context.publish(Fact::Measured { name: name.into(), value, unit: unit.into(), better: None });
     Ok(())
 }
 

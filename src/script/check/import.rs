@@ -1,8 +1,8 @@
 //! What scripts import: found, read and checked once, however many scripts import it.
 
 use super::{Checked, read_as};
+use crate::diagnostic::Diagnostic;
 use crate::name;
-use crate::script::diagnostic::Diagnostic;
 use crate::script::engine::Scripts;
 use rhai::{Engine, Position};
 use std::collections::{HashMap, HashSet};

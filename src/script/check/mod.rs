@@ -13,10 +13,10 @@ mod shape;
 mod source;
 mod walk;
 
-use super::diagnostic::{Diagnostic, Severity};
 use super::engine::{Script, Scripts};
 use super::many;
 use super::meta::Meta;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Blame, Error, Kind, Result, Whereabouts};
 use facts::Facts;
 use known::Known;

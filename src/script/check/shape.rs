@@ -2,9 +2,9 @@
 
 use super::Subject;
 use super::source::Head;
+use crate::diagnostic::Diagnostic;
 use crate::name;
 use crate::script::Hook;
-use crate::script::diagnostic::Diagnostic;
 
 /// Whether a function of this name means something to the harness.
 pub fn is_hook(name: &str) -> bool {

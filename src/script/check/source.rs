@@ -1,7 +1,7 @@
 //! The text of a script: where its functions stand, and reading on behind a syntax error.
 
-use super::super::diagnostic::Diagnostic;
 use super::super::engine::Scripts;
+use crate::diagnostic::Diagnostic;
 use rhai::{AST, Engine, ParseError, ParseErrorType, Position};
 
 /// After so many syntax errors in one file the rest is not worth telling.
@@ -73,7 +73,7 @@ impl Source {
 
     /// The error in its place, and the function to go on without.
     fn placed(&self, name: &str, text: &str, error: &ParseError) -> (Diagnostic, Option<usize>) {
-        let mut found = Diagnostic::syntax(name, text, error);
+        let mut found = crate::script::syntax::syntax(name, text, error);
         let line = found.place.line;
         let before = |line: usize| self.heads.iter().rposition(|h| h.position.line().is_some_and(|l| l <= line));
         let mut culprit = before(line);

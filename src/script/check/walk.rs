@@ -1,8 +1,8 @@
 //! Walking a script with what is known of its variables, statement by statement.
 
-use super::super::diagnostic::Diagnostic;
 use super::Subject;
 use super::facts::is_closure;
+use crate::diagnostic::Diagnostic;
 use crate::name;
 use crate::script::api;
 use rhai::{AST, ASTFlags, ASTNode, Expr, FlowControl, FnPtr, ImmutableString, Module, Position, ScriptFuncDef, Shared, Stmt};

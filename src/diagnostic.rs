@@ -1,10 +1,25 @@
-//! What is wrong with a script, found without running it: file, line, column, what, and the next step.
+//! What is wrong with a file that people write (a script, a sequence), found without running it: file, line, column, what, and the
+//! next step.
 
-use super::failure;
 use crate::error::{Blame, Error, Kind};
 use crate::event::{Failure, Frame, Place, SourceLine};
-use rhai::{ParseError, ParseErrorType, Position};
 use serde::Serialize;
+
+/// How many lines around a place are shown.
+const LINES_AROUND: usize = 2;
+
+/// A position in a text, both numbers from 1; 0 is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct At {
+    pub line: usize,
+    pub column: usize,
+}
+
+impl At {
+    pub fn in_file(self, file: &str) -> Place {
+        Place { file: file.to_string(), line: self.line, column: self.column }
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
@@ -28,9 +43,9 @@ pub enum Severity {
 }
 
 impl Diagnostic {
-    pub fn error(rule: &'static str, file: &str, text: &str, position: Position, message: impl Into<String>) -> Diagnostic {
-        let place = failure::place(file, position);
-        let lines = failure::around(text, place.line);
+    pub fn error(rule: &'static str, file: &str, text: &str, at: impl Into<At>, message: impl Into<String>) -> Diagnostic {
+        let place = at.into().in_file(file);
+        let lines = around(text, place.line);
         Diagnostic { severity: Severity::Error, rule, place, message: message.into(), help: None, lines }
     }
 
@@ -44,25 +59,6 @@ impl Diagnostic {
     pub fn warning(mut self) -> Diagnostic {
         self.severity = Severity::Warning;
         self
-    }
-
-    /// What the parser says, in its place.
-    pub fn syntax(file: &str, text: &str, error: &ParseError) -> Diagnostic {
-        // At the end of the text there is no position: the last line is where the author has to look.
-        let position = if error.1.is_none() { end_of(text) } else { error.1 };
-        let mut bare = error.0.to_string();
-        if let Some(at) = bare.rfind(" (line ") {
-            bare.truncate(at);
-        }
-        if let Some(first) = bare.get(..1).filter(|_| !bare.starts_with("I'")) {
-            bare = first.to_lowercase() + &bare[1..];
-        }
-        let help = match &*error.0 {
-            ParseErrorType::MissingToken(token, _) if token == ";" => Some("a `;` is missing at the end of the line before".into()),
-            ParseErrorType::Reserved(word) => Some(format!("`{word}` is a word of the language; in a map write \"{word}\": …")),
-            _ => None,
-        };
-        Diagnostic::error("syntax", file, text, position, bare).help(help)
     }
 
     /// The end of a testcase whose script cannot be read.
@@ -80,8 +76,16 @@ impl Diagnostic {
     }
 }
 
-fn end_of(text: &str) -> Position {
-    let count = text.lines().count().clamp(1, usize::from(u16::MAX));
-    let width = text.lines().last().map_or(0, |l| l.chars().count()).clamp(1, usize::from(u16::MAX));
-    Position::new(u16::try_from(count).unwrap_or(u16::MAX), u16::try_from(width).unwrap_or(u16::MAX))
+/// The lines of a text around one of them.
+pub fn around(text: &str, line: usize) -> Vec<SourceLine> {
+    if line == 0 {
+        return Vec::new();
+    }
+    let first = line.saturating_sub(LINES_AROUND).max(1);
+    text.lines()
+        .enumerate()
+        .skip(first - 1)
+        .take(line + LINES_AROUND + 1 - first)
+        .map(|(index, text)| SourceLine { number: index + 1, text: text.chars().take(400).collect() })
+        .collect()
 }

@@ -1,0 +1,181 @@
+//! The plan: what is to be run, settled before anything runs.
+
+use crate::error::{Error, Result};
+use crate::event::{Criteria, Order, Planned, PlannedStep, Role};
+use crate::name::{CaseId, CaseIds};
+use crate::script::{Args, Catalog, Origin, Testcase, typed_args};
+use crate::sequence::Topology;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is to be run.
+#[derive(Default)]
+pub struct Plan {
+    /// Name of the sequence, if it is one.
+    pub sequence: Option<String>,
+    /// Everything that gets an outcome, in the order of the plan. Steps name them by their place here.
+    pub cases: Vec<PlannedCase>,
+    pub root: Group,
+    /// How many testcases of a class run at a time, by class in lower case.
+    pub semaphores: BTreeMap<String, usize>,
+    pub criteria: Criteria,
+    /// What the order was shuffled with.
+    pub seed: Option<u64>,
+}
+
+/// A part of the plan.
+pub enum Step {
+    Group(Group),
+    /// By its place in [`Plan::cases`].
+    Case(usize),
+}
+
+/// A serial or parallel.
+pub struct Group {
+    /// Unique in the plan; the root is 0.
+    pub number: u32,
+    pub order: Order,
+    /// The reporting group that it gives its testcases, or empty.
+    pub label: String,
+    /// How many children of a parallel run at a time; nothing for all.
+    pub workers: Option<usize>,
+    /// Whether a block inside it is passed on to what follows it.
+    pub blocker: bool,
+    pub timeout: Option<Duration>,
+    pub steps: Vec<Step>,
+    /// What is run after the steps, whatever happened, one after another.
+    pub finally: Vec<Step>,
+}
+
+impl Default for Group {
+    fn default() -> Group {
+        let (label, steps, finally) = (String::new(), Vec::new(), Vec::new());
+        Group { number: 0, order: Order::Serial, label, workers: None, blocker: false, timeout: None, steps, finally }
+    }
+}
+
+/// A case of the plan, with its identity in this run.
+pub struct PlannedCase {
+    pub id: CaseId,
+    pub role: Role,
+    pub work: Work,
+    /// Typed arguments of a script.
+    pub args: Args,
+    /// The words as given, for a program.
+    pub words: Vec<String>,
+    /// The group that it is a child of.
+    pub parent: u32,
+    pub priority: Option<u32>,
+    pub tc: Option<String>,
+    pub sku: Option<String>,
+    /// Whether what follows it is not run when it does not pass.
+    pub blocker: bool,
+    /// What must have passed before it, by place in [`Plan::cases`].
+    pub depends: Vec<usize>,
+    /// Its limit, before those of the command line are looked at.
+    pub timeout: Option<Duration>,
+    /// How often it may be tried again when it does not pass.
+    pub retries: u32,
+    /// Class of which only some run at a time, in lower case; see [`Plan::semaphores`].
+    pub class: Option<String>,
+    /// Name of the machine that it is to run on, instead of the first.
+    pub place: Option<String>,
+    /// Why it is not selected.
+    pub skip: Option<String>,
+}
+
+/// What is done for a case.
+pub enum Work {
+    Testcase(Arc<Testcase>),
+    /// It was asked for and cannot be run: there is no such testcase, or it is of a sort that is not supported.
+    Unusable {
+        testcase: String,
+        error: Error,
+    },
+    /// Provisions what a sequence asks for.
+    Prepare(Arc<Topology>),
+    Sleep(Duration),
+}
+
+impl PlannedCase {
+    pub fn new(id: CaseId, work: Work, args: Args, words: &[String]) -> PlannedCase {
+        let timeout = if let Work::Testcase(testcase) = &work { testcase.meta.timeout } else { None };
+        PlannedCase {
+            id,
+            role: Role::Testcase,
+            work,
+            args,
+            words: words.to_vec(),
+            parent: 0,
+            priority: None,
+            tc: None,
+            sku: None,
+            blocker: false,
+            depends: Vec::new(),
+            timeout,
+            retries: 0,
+            class: None,
+            place: None,
+            skip: None,
+        }
+    }
+}
+
+impl PlannedCase {
+    /// What it is in the first fact of the run.
+    pub fn planned(&self, catalog: &Catalog) -> Planned {
+        let (testcase, title, file) = match &self.work {
+            Work::Testcase(testcase) => (catalog.reference(testcase), testcase.meta.title.clone(), testcase.origin.source().into()),
+            Work::Unusable { testcase, .. } => (testcase.clone(), String::new(), PathBuf::new()),
+            Work::Prepare(_) => ("prepare".into(), "Provision what the sequence asks for".into(), PathBuf::new()),
+            Work::Sleep(duration) => ("sleep".into(), format!("Wait {} s", duration.as_secs_f64()), PathBuf::new()),
+        };
+        let (tc, sku) = (self.tc.clone(), self.sku.clone());
+        let (role, parent, priority, blocker) = (self.role, Some(self.parent), self.priority, self.blocker);
+        Planned { id: self.id.clone(), testcase, title, file, role, parent, priority, tc, sku, blocker }
+    }
+}
+
+impl Group {
+    /// This and the groups in it, as the first fact of the run has them.
+    pub fn planned(&self) -> Vec<PlannedStep> {
+        let mut all = Vec::new();
+        self.list(None, &mut all);
+        all
+    }
+
+    fn list(&self, parent: Option<u32>, all: &mut Vec<PlannedStep>) {
+        let (step, order, label, workers, blocker) = (self.number, self.order, self.label.clone(), self.workers, self.blocker);
+        all.push(PlannedStep { step, parent, order, label, workers, blocker });
+        for step in self.steps.iter().chain(&self.finally) {
+            if let Step::Group(group) = step {
+                group.list(Some(self.number), all);
+            }
+        }
+    }
+}
+
+impl Plan {
+    /// A plan of these testcases in this order, all with the same arguments, so many at a time.
+    ///
+    /// # Errors
+    /// `Malformed`: an argument that a testcase does not have or cannot take.
+    pub fn of(testcases: Vec<Testcase>, words: &[String], workers: usize) -> Result<Plan> {
+        let mut ids = CaseIds::default();
+        let root = Group { order: Order::Parallel, workers: Some(workers), ..Group::default() };
+        let mut plan = Plan { root, ..Plan::default() };
+        for testcase in testcases {
+            let args = match testcase.origin {
+                Origin::Program(_) => Args::new(),
+                _ => typed_args(&testcase.name, &testcase.meta.args, words)?,
+            };
+            let (group, name) = testcase.name.rsplit_once('/').unwrap_or(("", &testcase.name));
+            let id = ids.next(group, name);
+            plan.root.steps.push(Step::Case(plan.cases.len()));
+            plan.cases.push(PlannedCase::new(id, Work::Testcase(Arc::new(testcase)), args, words));
+        }
+        Ok(plan)
+    }
+}

@@ -1,0 +1,20 @@
+//! Sequences: what an XML file says, settled into a tree of steps and a topology. Values only; nothing is run here.
+//!
+//! Never true here: that something in a file is ignored without a word, that a value is used before its variables are put in, that a
+//! file of any content takes unbounded time or memory.
+//!
+//! To add an element: what it is in `tree.rs` (or `topology.rs` for the preparation), how it is read in `expand.rs`.
+//!
+//! # Source
+//! The grammar of the original's sequence files, which load unchanged.
+
+mod load;
+mod scope;
+mod topology;
+mod tree;
+mod xml;
+
+pub use load::{Library, Loaded, load};
+pub use scope::{Mode, Scope};
+pub use topology::Topology;
+pub use tree::{Action, Argument, Case, Dependency, Group, Labels, Marvin, Node, Scheduler, Sequence, Settled, Window};
