@@ -15,7 +15,7 @@ mod protocol;
 mod report;
 mod tap;
 
-pub use plan::{Group, Plan, PlannedCase, Step, Work};
+pub use plan::{Group, Note, Plan, PlannedCase, Preparation, Step, Work};
 
 use crate::error::{Error, Kind, Result};
 use crate::event::{Beginning, Bus, Fact, Judgement, Outcome, Tested, Verdict};

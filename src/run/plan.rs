@@ -1,11 +1,12 @@
 //! The plan: what is to be run, settled before anything runs.
 
 use crate::error::{Error, Result};
-use crate::event::{Criteria, Order, Planned, PlannedStep, Role};
+use crate::event::{Criteria, Order, Place, Planned, PlannedStep, Role};
 use crate::name::{CaseId, CaseIds};
 use crate::script::{Args, Catalog, Origin, Testcase, typed_args};
 use crate::sequence::Topology;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub struct Plan {
     /// How many testcases of a class run at a time, by class in lower case.
     pub semaphores: BTreeMap<String, usize>,
     pub criteria: Criteria,
+    /// Whether a blocker that is skipped blocks too (`OPTION_BLOCK_ON_SKIP`).
+    pub block_on_skip: bool,
     /// What the order was shuffled with.
     pub seed: Option<u64>,
 }
@@ -47,16 +50,47 @@ pub struct Group {
     pub steps: Vec<Step>,
     /// What is run after the steps, whatever happened, one after another.
     pub finally: Vec<Step>,
+    /// Where it stands in the sequence.
+    pub written: Option<Place>,
+    /// What loops, conditions and options made of it: for showing the plan, of no matter when it runs.
+    pub notes: Vec<Note>,
 }
 
 impl Default for Group {
     fn default() -> Group {
-        let (label, steps, finally) = (String::new(), Vec::new(), Vec::new());
-        Group { number: 0, order: Order::Serial, label, workers: None, blocker: false, timeout: None, steps, finally }
+        Group {
+            number: 0,
+            order: Order::Serial,
+            label: String::new(),
+            workers: None,
+            blocker: false,
+            timeout: None,
+            steps: Vec::new(),
+            finally: Vec::new(),
+            written: None,
+            notes: Vec::new(),
+        }
     }
 }
 
+/// What a loop, condition, include or option made of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Where it stands in the sequence; nothing for an option.
+    pub written: Option<Place>,
+    /// As written: "for G,D", "ifin", "finally".
+    pub what: String,
+    /// "2 rounds: (a, debian), (b, win)", "left out (--no-finally)".
+    pub did: String,
+    /// How many other notes it is inside of.
+    pub depth: usize,
+    /// The children that it made, counted through the steps and then on through the finally steps. Empty when it made none, or when
+    /// they were shuffled among others.
+    pub made: Range<usize>,
+}
+
 /// A case of the plan, with its identity in this run.
+#[derive(Clone)]
 pub struct PlannedCase {
     pub id: CaseId,
     pub role: Role,
@@ -84,9 +118,12 @@ pub struct PlannedCase {
     pub place: Option<String>,
     /// Why it is not selected.
     pub skip: Option<String>,
+    /// Where it stands in the sequence.
+    pub written: Option<Place>,
 }
 
 /// What is done for a case.
+#[derive(Clone)]
 pub enum Work {
     Testcase(Arc<Testcase>),
     /// It was asked for and cannot be run: there is no such testcase, or it is of a sort that is not supported.
@@ -95,8 +132,16 @@ pub enum Work {
         error: Error,
     },
     /// Provisions what a sequence asks for.
-    Prepare(Arc<Topology>),
+    Prepare(Arc<Preparation>),
     Sleep(Duration),
+}
+
+/// What a preparation is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preparation {
+    pub topology: Topology,
+    /// Whether hosts are prepared too, with their networks, storage and pools; VMs always are (`--nohostprepare`).
+    pub hosts: bool,
 }
 
 impl PlannedCase {
@@ -119,6 +164,7 @@ impl PlannedCase {
             class: None,
             place: None,
             skip: None,
+            written: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::topology::Topology;
 use crate::event::{Order, Place};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a sequence file comes to.
@@ -23,6 +24,8 @@ pub struct Sequence {
     pub scheduler: Scheduler,
     /// Texts of scripts by name, for Windows guests.
     pub scripts: BTreeMap<String, ScriptText>,
+    /// The texts of the files it was read from, by their names in places: what is found wrong later is shown with its lines.
+    pub texts: BTreeMap<String, Arc<str>>,
 }
 
 /// A part of the tree.
