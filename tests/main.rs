@@ -7,6 +7,7 @@ mod check;
 mod functions;
 mod guest;
 mod limits;
+mod plans;
 mod power;
 mod program;
 mod repl;

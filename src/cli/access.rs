@@ -12,7 +12,7 @@ use std::path::PathBuf;
 #[command(next_help_heading = "Machines")]
 pub struct AccessArgs {
     /// A machine to test: an address, user:password@host:port, [v6]:port, or `local` for this machine. May be repeated
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(short = 'G', long, value_name = "ADDRESS")]
     pub guest: Vec<String>,
 
     /// Read the password from the first line of a file

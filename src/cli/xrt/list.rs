@@ -1,4 +1,4 @@
-//! `xrt list`: the testcases there are.
+//! `xrt list`: the testcases there are, and their other names.
 
 use super::ScriptArgs;
 use crate::cli::{Io, table};
@@ -10,6 +10,7 @@ const EXAMPLES: &str = "\
 Examples:
   xrt list                   all testcases with their titles
   xrt list disk              those with `disk` in a name, an alias, a title or a tag
+  xrt list --aliases         other names, such as the ids that old sequences use, and what they stand for
   xrt list --json            everything that is known of each, for programs";
 
 /// List the testcases with title, target and arguments
@@ -18,6 +19,10 @@ Examples:
 pub struct ListArgs {
     /// Only testcases with this text in a name, an alias, the title or a tag
     pub filter: Option<String>,
+
+    /// List the aliases instead, each with its testcase
+    #[arg(long)]
+    pub aliases: bool,
 
     /// Print JSON
     #[arg(long)]
@@ -30,31 +35,57 @@ pub struct ListArgs {
 pub fn run(io: &Io, args: &ListArgs) -> Result<Exit> {
     let (_, catalog) = args.scripts.catalog()?;
     let (all, wrong) = catalog.unchecked().all()?;
-    let wanted: Vec<&Testcase> = all.iter().filter(|t| args.filter.as_deref().is_none_or(|text| mentions(t, text))).collect();
-    if args.json {
-        let rows: Vec<serde_json::Value> = wanted.iter().map(|t| json(t)).collect();
-        io.print(&format!("{}\n", serde_json::to_string_pretty(&rows).unwrap_or_default()))?;
-    } else {
-        let rows = wanted.iter().map(|t| {
-            let arguments: Vec<String> =
-                t.meta.args.iter().map(|(key, value)| format!("{key}={}", crate::script::plain_text(value))).collect();
-            vec![t.name.clone(), t.meta.target.word().to_string(), t.meta.title.clone(), arguments.join(" ")]
-        });
-        io.print(&table::plain(&["TESTCASE", "TARGET", "TITLE", "ARGUMENTS"], rows, io.look(Verbosity::Normal).width))?;
-    }
+    let has = |text: &str| args.filter.as_deref().is_none_or(|wanted| text.to_lowercase().contains(&wanted.to_lowercase()));
+    let listing = if args.aliases { aliases(&all, has) } else { testcases(&all, has) };
+    let is_empty = listing.rows.is_empty();
+    listing.print(io, args.json)?;
     super::check::show(io, &wrong);
-    Ok(match (wrong.is_empty(), wanted.is_empty()) {
+    Ok(match (wrong.is_empty(), is_empty) {
         (false, _) => Exit::Usage,
         (true, true) => Exit::NothingRan,
         (true, false) => Exit::Passed,
     })
 }
 
-fn mentions(testcase: &Testcase, text: &str) -> bool {
-    let text = text.to_lowercase();
-    let meta = &testcase.meta;
-    let mut words = [&testcase.name, &meta.title].into_iter().chain(&meta.aliases).chain(&meta.tags);
-    words.any(|word| word.to_lowercase().contains(&text))
+/// A list in both its forms.
+struct Listing {
+    header: &'static [&'static str],
+    rows: Vec<Vec<String>>,
+    json: Vec<serde_json::Value>,
+}
+
+impl Listing {
+    fn print(self, io: &Io, as_json: bool) -> Result<()> {
+        if as_json {
+            return io.print(&format!("{}\n", serde_json::to_string_pretty(&self.json).unwrap_or_default()));
+        }
+        io.print(&table::plain(self.header, self.rows, io.look(Verbosity::Normal).width))
+    }
+}
+
+fn testcases(all: &[Testcase], has: impl Fn(&str) -> bool) -> Listing {
+    let mentions = |t: &&Testcase| {
+        let mut words = [&t.name, &t.meta.title].into_iter().chain(&t.meta.aliases).chain(&t.meta.tags);
+        words.any(|word| has(word))
+    };
+    let row = |t: &Testcase| {
+        let arguments: Vec<String> =
+            t.meta.args.iter().map(|(key, value)| format!("{key}={}", crate::script::plain_text(value))).collect();
+        vec![t.name.clone(), t.meta.target.word().to_string(), t.meta.title.clone(), arguments.join(" ")]
+    };
+    let (rows, json) = all.iter().filter(mentions).map(|t| (row(t), json(t))).unzip();
+    Listing { header: &["TESTCASE", "TARGET", "TITLE", "ARGUMENTS"], rows, json }
+}
+
+/// Every alias by its name. One that two testcases have stands there twice: it names neither.
+fn aliases(all: &[Testcase], has: impl Fn(&str) -> bool) -> Listing {
+    let mut pairs: Vec<(&str, &Testcase)> = all.iter().flat_map(|t| t.meta.aliases.iter().map(move |a| (a.as_str(), t))).collect();
+    pairs.retain(|(alias, t)| has(alias) || has(&t.name) || has(&t.meta.title));
+    pairs.sort_by_key(|(alias, testcase)| (*alias, testcase.name.as_str()));
+    let row = |(alias, t): (&str, &Testcase)| vec![alias.to_string(), t.name.clone(), t.meta.title.clone()];
+    let json = |(alias, t): (&str, &Testcase)| serde_json::json!({ "alias": alias, "testcase": t.name, "file": t.origin.source(), "title": t.meta.title });
+    let (rows, json) = pairs.into_iter().map(|pair| (row(pair), json(pair))).unzip();
+    Listing { header: &["ALIAS", "TESTCASE", "TITLE"], rows, json }
 }
 
 fn json(testcase: &Testcase) -> serde_json::Value {
