@@ -44,8 +44,22 @@ impl Bus {
         mask: Mask,
         on_lost: impl Fn(&Error) + Send + 'static,
     ) -> Result<(Bus, Stream)> {
+        Bus::start_after(0, log, sinks, mask, on_lost)
+    }
+
+    /// Starts the thread for a stream that goes on: the next event follows on the one with this number.
+    ///
+    /// # Errors
+    /// As [`Bus::start`].
+    pub fn start_after(
+        last: u64,
+        log: Box<dyn Sink>,
+        sinks: Vec<Box<dyn Sink>>,
+        mask: Mask,
+        on_lost: impl Fn(&Error) + Send + 'static,
+    ) -> Result<(Bus, Stream)> {
         let (sender, receiver) = channel();
-        let readers = Readers { log: Some(log), sinks, errors: Vec::new(), on_lost: Box::new(on_lost) };
+        let readers = Readers { seq: last, log: Some(log), sinks, errors: Vec::new(), on_lost: Box::new(on_lost) };
         let thread = std::thread::Builder::new()
             .name("events".into())
             .spawn(move || readers.serve(&receiver))
@@ -90,6 +104,8 @@ impl Stream {
 }
 
 struct Readers {
+    /// Of the last event.
+    seq: u64,
     log: Option<Box<dyn Sink>>,
     sinks: Vec<Box<dyn Sink>>,
     errors: Vec<Error>,
@@ -98,13 +114,12 @@ struct Readers {
 
 impl Readers {
     fn serve(mut self, messages: &Receiver<Message>) -> Vec<Error> {
-        let mut seq = 0;
         let mut last_tick = Instant::now();
         loop {
             match messages.recv_timeout(TICK) {
                 Ok(Message::Fact(at, case, fact)) => {
-                    seq += 1;
-                    self.read(&Event { seq, at, case, fact });
+                    self.seq += 1;
+                    self.read(&Event { seq: self.seq, at, case, fact });
                 }
                 Ok(Message::Flush(done)) => drop(done.send(())),
                 Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => break,
@@ -216,6 +231,15 @@ mod tests {
         let seen = seen.lock().unwrap();
         assert_eq!(seen.iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(seen[1].fact, line("the password is •••••• again"));
+    }
+
+    #[test]
+    fn a_stream_that_goes_on_counts_on() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (bus, stream) = Bus::start_after(41, Box::new(Collect(seen.clone())), vec![], Mask::default(), |_| ()).unwrap();
+        bus.publish(None, line("one more"));
+        stream.close();
+        assert_eq!(seen.lock().unwrap()[0].seq, 42);
     }
 
     #[test]

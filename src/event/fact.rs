@@ -27,11 +27,14 @@ pub struct Event {
 pub enum Fact {
     /// The first fact of a run. The whole plan is in it, so a run that dies can never look passed.
     RunStarted(Box<Beginning>),
-    /// A run whose controller died goes on: what had not finished is run again from its start, in the same log.
+    /// A run that died or was stopped goes on: what had not finished is run again from its start, in the same log.
     RunResumed {
         version: String,
         /// The command line, secrets masked.
         command: Vec<String>,
+        /// What had ended and is run again all the same: what was cut off when the run was stopped, and clean-ups of what goes on.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        again: Vec<CaseId>,
     },
     /// More is to be run than the first fact says: another round of `--until-fail`.
     PlanExtended {
@@ -143,7 +146,7 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         block: Option<Block>,
     },
-    /// The last fact of a run. A log without it is of a run that died.
+    /// The last fact of a run, unless it goes on (`RunResumed`). A log without it is of a run that died.
     RunFinished {
         verdict: Verdict,
         took: f64,

@@ -1,17 +1,23 @@
 //! The event log: one JSON object a line, a version in the first, readable after the controller was killed.
 
 use super::{Event, Fact, Sink};
-use crate::error::{Error, Kind, Result, Whereabouts};
+use crate::error::{Blame, Error, Kind, Result, Whereabouts};
+use crate::time::Cancel;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Of the wire format. Changes only when a reader of the old one would misunderstand.
 pub const VERSION: u32 = 1;
 
 /// The longest line that a reader accepts: a plan of a million testcases fits, an endless file does not.
 const LONGEST_LINE: u64 = 512 << 20;
+
+/// How often a lock is tried for, and how long in between: what a killed controller had begun to start may hold it for a moment.
+const TRIES: usize = 40;
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 #[derive(Serialize, Deserialize)]
 struct Head {
@@ -52,13 +58,89 @@ pub struct LogSink {
 }
 
 impl LogSink {
+    /// A new log, which no other process can go on with as long as this one lives.
+    ///
     /// # Errors
     /// The file cannot be made.
     pub fn create(path: &Path) -> Result<LogSink> {
         let doing = format!("write the event log `{}`", path.display());
-        let log = LogWriter::new(File::create_new(path).at(&doing)?).at(&doing)?;
-        Ok(LogSink { log, path: path.to_path_buf() })
+        let file = File::create_new(path).at(&doing)?;
+        lock(&file, path, 1)?;
+        Ok(LogSink { log: LogWriter::new(file).at(&doing)?, path: path.to_path_buf() })
     }
+}
+
+/// The log of a run whose controller has died, which nobody else writes from now on.
+///
+/// Nothing is changed before [`ClaimedLog::go_on`].
+pub struct ClaimedLog {
+    file: File,
+    path: PathBuf,
+}
+
+impl ClaimedLog {
+    /// # Errors
+    /// `NotFound`; `Refused` when the run is still going on, or the log may not be written.
+    pub fn claim(path: &Path) -> Result<ClaimedLog> {
+        ClaimedLog::claim_in(TRIES, path)
+    }
+
+    fn claim_in(tries: usize, path: &Path) -> Result<ClaimedLog> {
+        let file = OpenOptions::new().read(true).append(true).open(path);
+        let file = file.at(format_args!("go on with the event log `{}`", path.display()))?;
+        lock(&file, path, tries)?;
+        Ok(ClaimedLog { file, path: path.to_path_buf() })
+    }
+
+    /// Its events, from the first.
+    ///
+    /// # Errors
+    /// As [`LogReader::open`].
+    pub fn read(&self) -> Result<LogReader> {
+        LogReader::open(&self.path)
+    }
+
+    /// Goes on with it. What follows the first `whole` bytes ([`LogReader::whole`]) is cut off: a line that was being written when the
+    /// controller died.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn go_on(self, whole: u64) -> Result<LogSink> {
+        let doing = format!("go on with the event log `{}`", self.path.display());
+        if self.file.metadata().at(&doing)?.len() > whole {
+            self.file.set_len(whole).at(&doing)?;
+        }
+        Ok(LogSink { log: LogWriter { out: self.file, line: Vec::new() }, path: self.path })
+    }
+}
+
+/// Tells whether a process is writing the log now.
+///
+/// # Errors
+/// The file cannot be opened.
+pub fn is_written(path: &Path) -> Result<bool> {
+    let file = File::open(path).at(format_args!("read the event log `{}`", path.display()))?;
+    Ok(matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// Locks a log for this process. The lock ends with the process, however it ends.
+fn lock(file: &File, path: &Path, tries: usize) -> Result<()> {
+    for again in 0..tries {
+        if again > 0 {
+            Cancel::new().sleep(BETWEEN_TRIES)?;
+        }
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(e)) => {
+                // Some network file systems have no locks; runs on them are no worse than before there were any.
+                tracing::warn!("`{}` cannot be locked, so a second xrt on the same results is not noticed: {e}", path.display());
+                return Ok(());
+            }
+        }
+    }
+    let what = format!("the run is still going on: another xrt writes `{}`", path.display());
+    Err(Error::new(Kind::Refused, what).blame(Blame::User).help("let it end, or stop it, and try again"))
 }
 
 impl Sink for LogSink {
@@ -80,6 +162,9 @@ pub struct LogReader {
     lines: BufReader<File>,
     path: PathBuf,
     number: usize,
+    /// Bytes read, and how many of them were whole when the last event was read.
+    read: u64,
+    whole: u64,
 }
 
 impl LogReader {
@@ -87,7 +172,7 @@ impl LogReader {
     /// `NotFound`, or `Malformed` when the file is no event log or one of a later version.
     pub fn open(path: &Path) -> Result<LogReader> {
         let file = File::open(path).at(format_args!("read the event log `{}`", path.display()))?;
-        let mut reader = LogReader { lines: BufReader::new(file), path: path.to_path_buf(), number: 0 };
+        let mut reader = LogReader { lines: BufReader::new(file), path: path.to_path_buf(), number: 0, read: 0, whole: 0 };
         let first = reader.line()?.unwrap_or_default();
         let head: Head = serde_json::from_slice(&first).map_err(|_| {
             Error::new(Kind::Malformed, format!("`{}` is not an event log", path.display()))
@@ -97,16 +182,22 @@ impl LogReader {
             let what = format!("`{}` has event log version {}, this program reads {VERSION}", path.display(), head.xenrt_event_log);
             return Err(Error::new(Kind::Unsupported, what).help("use a newer xrt"));
         }
+        reader.whole = reader.read;
         Ok(reader)
+    }
+
+    /// How many bytes there are up to the end of the last event that was read.
+    pub fn whole(&self) -> u64 {
+        self.whole
     }
 
     /// The next line, without its end; nothing at the end of the file, also when the last line was torn.
     fn line(&mut self) -> Result<Option<Vec<u8>>> {
-        use std::io::Read;
         let mut line = Vec::new();
         self.number += 1;
         let place = format!("read `{}` line {}", self.path.display(), self.number);
         let read = self.lines.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line).at(place)?;
+        self.read += read as u64;
         if line.last() == Some(&b'\n') {
             line.pop();
             return Ok(Some(line));
@@ -124,10 +215,12 @@ impl Iterator for LogReader {
     fn next(&mut self) -> Option<Result<Event>> {
         let line = self.line().transpose()?;
         Some(line.and_then(|line| {
-            serde_json::from_slice(&line).map_err(|e| {
+            let event = serde_json::from_slice(&line).map_err(|e| {
                 let place = format!("{}:{}:{}", self.path.display(), self.number, e.column());
                 Error::new(Kind::Malformed, format!("{place}: not an event: {e}"))
-            })
+            })?;
+            self.whole = self.read;
+            Ok(event)
         }))
     }
 }
@@ -165,6 +258,73 @@ mod tests {
         sink.log.out.write_all(b"{\"seq\":3,\"at\":\"20").unwrap();
         let read: Vec<Event> = LogReader::open(&path).unwrap().map(Result::unwrap).collect();
         assert_eq!(read, events);
+    }
+
+    /// What a claimed log comes to, and its bytes up to there.
+    fn reread(log: &ClaimedLog) -> (Vec<u64>, u64) {
+        let mut reader = log.read().unwrap();
+        let seqs = reader.by_ref().filter_map(Result::ok).map(|e| e.seq).collect();
+        (seqs, reader.whole())
+    }
+
+    #[test]
+    fn a_log_torn_at_any_byte_goes_on_after_its_last_whole_event() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        let line = |seq| event(seq, Fact::Logged { level: Level::Comment, text: "grüße\n".into() });
+        let mut sink = LogSink::create(&path).unwrap();
+        let mut ends = Vec::new();
+        for seq in 1..=4 {
+            sink.on_event(&line(seq)).unwrap();
+            ends.push(std::fs::metadata(&path).unwrap().len());
+        }
+        drop(sink);
+        let whole = std::fs::read(&path).unwrap();
+        for cut in ends[1]..=ends[3] {
+            std::fs::write(&path, &whole[..usize::try_from(cut).unwrap()]).unwrap();
+            let claimed = ClaimedLog::claim(&path).unwrap();
+            let kept = ends.iter().filter(|end| **end <= cut).count();
+            let (seqs, end) = reread(&claimed);
+            assert_eq!((seqs.len(), end), (kept, ends[kept - 1]), "cut at {cut}");
+            let mut sink = claimed.go_on(end).unwrap();
+            sink.on_event(&line(kept as u64 + 1)).unwrap();
+            sink.finish().unwrap();
+            drop(sink);
+            let read: Result<Vec<Event>> = LogReader::open(&path).unwrap().collect();
+            assert_eq!(read.unwrap().iter().map(|e| e.seq).collect::<Vec<_>>(), (1..=kept as u64 + 1).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_last_line_that_is_no_event_is_cut_off_like_a_torn_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        let mut sink = LogSink::create(&path).unwrap();
+        sink.on_event(&event(1, Fact::RunFinished { verdict: crate::event::Verdict::Passed, took: 1.0 })).unwrap();
+        drop(sink);
+        let good = std::fs::read(&path).unwrap();
+        std::fs::write(&path, [&good[..], b"\0\0\0\0\n\0\0"].concat()).unwrap();
+        let claimed = ClaimedLog::claim(&path).unwrap();
+        let (seqs, end) = reread(&claimed);
+        drop(claimed.go_on(end).unwrap());
+        assert_eq!((seqs, std::fs::read(&path).unwrap()), (vec![1], good));
+    }
+
+    #[test]
+    fn a_log_has_one_writer_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        assert_eq!(ClaimedLog::claim(&path).err().unwrap().kind, Kind::NotFound);
+        let sink = LogSink::create(&path).unwrap();
+        assert!(is_written(&path).unwrap());
+        let refused = ClaimedLog::claim_in(1, &path).err().unwrap();
+        assert!(refused.what.contains("still going on"), "{}", refused.what);
+        drop(sink);
+        assert!(!is_written(&path).unwrap());
+        let claimed = ClaimedLog::claim(&path).unwrap();
+        assert!(is_written(&path).unwrap() && ClaimedLog::claim_in(1, &path).is_err());
+        drop(claimed);
+        assert!(!is_written(&path).unwrap());
     }
 
     #[test]

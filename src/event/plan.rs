@@ -4,6 +4,7 @@ use super::fact::Outcome;
 use super::verdict::Criteria;
 use crate::name::CaseId;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -17,6 +18,9 @@ pub struct Beginning {
     /// Where it was given.
     #[serde(default)]
     pub cwd: PathBuf,
+    /// What the environment set (`XRT_…`), secrets masked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
     /// The machines under test, as shown to people.
     pub targets: Vec<String>,
     pub workers: usize,

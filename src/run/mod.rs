@@ -15,14 +15,16 @@ mod protocol;
 mod report;
 mod tap;
 
-pub use plan::{Group, Note, Plan, PlannedCase, Preparation, Step, Work};
+pub use plan::{Done, Group, Note, Plan, PlannedCase, Preparation, Step, Work};
 
 use crate::error::{Error, Kind, Result};
 use crate::event::{Beginning, Bus, Fact, Judgement, Outcome, Tested, Verdict};
 use crate::lab::Lab;
+use crate::name::CaseId;
 use crate::script::{Catalog, STACK, Scripts};
 use crate::time::{Cancel, Stop};
 use crate::vars::Variables;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,6 +37,8 @@ pub struct Settings {
     pub command: Vec<String>,
     /// Where it was given.
     pub cwd: PathBuf,
+    /// What the environment set, secrets masked.
+    pub environment: BTreeMap<String, String>,
     /// How many testcases of one parallel run at a time, at most.
     pub workers: usize,
     /// Limit of a testcase, stronger than the one in its `meta()`.
@@ -45,6 +49,16 @@ pub struct Settings {
     pub collect_logs: bool,
     pub results: PathBuf,
     pub variables: Arc<Variables>,
+    /// Set when the run has been going on before.
+    pub resumed: Option<Resumed>,
+}
+
+/// A run that is taken up again. What it has done already stands in the plan ([`PlannedCase::done`]).
+pub struct Resumed {
+    /// What had ended and is run again.
+    pub again: Vec<CaseId>,
+    /// How long it has been running before.
+    pub before: Duration,
 }
 
 /// Runs plans.
@@ -64,7 +78,7 @@ impl Runner {
     /// No worker thread could be made; nothing ran then.
     pub fn run(&self, plan: &Plan) -> Result<Verdict> {
         let clock = Instant::now();
-        self.bus.publish(None, self.started(plan));
+        self.bus.publish(None, self.begins(plan));
         let outcomes: Mutex<Vec<Option<Outcome>>> = Mutex::new(vec![None; plan.cases.len()]);
         let next = Mutex::new(plan.cases.iter().enumerate());
         let work = || {
@@ -98,9 +112,22 @@ impl Runner {
             ..Tested::default()
         };
         let results = plan.cases.iter().zip(outcomes).map(tested);
+        let before = self.settings.resumed.as_ref().map_or(Duration::ZERO, |resumed| resumed.before);
         let verdict = Judgement::over(&plan.criteria, results, self.cancel.reason() == Some(Stop::User)).verdict;
-        self.bus.publish(None, Fact::RunFinished { verdict, took: clock.elapsed().as_secs_f64() });
+        self.bus.publish(None, Fact::RunFinished { verdict, took: (before + clock.elapsed()).as_secs_f64() });
         Ok(verdict)
+    }
+
+    /// The first fact that this process tells.
+    fn begins(&self, plan: &Plan) -> Fact {
+        match &self.settings.resumed {
+            None => self.started(plan),
+            Some(resumed) => Fact::RunResumed {
+                version: env!("CARGO_PKG_VERSION").to_string(),
+                command: self.settings.command.clone(),
+                again: resumed.again.clone(),
+            },
+        }
     }
 
     fn started(&self, plan: &Plan) -> Fact {
@@ -110,6 +137,7 @@ impl Runner {
             version: env!("CARGO_PKG_VERSION").to_string(),
             command: self.settings.command.clone(),
             cwd: self.settings.cwd.clone(),
+            environment: self.settings.environment.clone(),
             targets: self.lab.shown(),
             workers: self.settings.workers,
             results: self.settings.results.clone(),

@@ -1,7 +1,7 @@
 //! The plan: what is to be run, settled before anything runs.
 
 use crate::error::{Error, Result};
-use crate::event::{Criteria, Order, Place, Planned, PlannedStep, Role};
+use crate::event::{Block, Counts, Criteria, Order, Outcome, Place, Planned, PlannedStep, Role};
 use crate::name::{CaseId, CaseIds};
 use crate::script::{Args, Catalog, Origin, Testcase, typed_args};
 use crate::sequence::Topology;
@@ -47,6 +47,9 @@ pub struct Group {
     /// Whether a block inside it is passed on to what follows it.
     pub blocker: bool,
     pub timeout: Option<Duration>,
+    /// Whether it had ended, its finally steps too, before the run was taken up again: nothing of it is told again. Holds the block
+    /// that it ended with.
+    pub done: Option<Option<Block>>,
     pub steps: Vec<Step>,
     /// What is run after the steps, whatever happened, one after another.
     pub finally: Vec<Step>,
@@ -65,6 +68,7 @@ impl Default for Group {
             workers: None,
             blocker: false,
             timeout: None,
+            done: None,
             steps: Vec::new(),
             finally: Vec::new(),
             written: None,
@@ -120,6 +124,19 @@ pub struct PlannedCase {
     pub skip: Option<String>,
     /// Where it stands in the sequence.
     pub written: Option<Place>,
+    /// How it ended before the run was taken up again. It is not run, nothing of it is told again, and for all that depends on it
+    /// it ended so.
+    pub done: Option<Done>,
+}
+
+/// The result that a case had before the run was taken up again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done {
+    pub outcome: Outcome,
+    /// The outcomes of its subcases.
+    pub subcases: Counts,
+    /// Why it was not run, when it is blocked.
+    pub block: Option<Block>,
 }
 
 /// What is done for a case.
@@ -165,6 +182,7 @@ impl PlannedCase {
             place: None,
             skip: None,
             written: None,
+            done: None,
         }
     }
 }

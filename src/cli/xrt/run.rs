@@ -13,6 +13,7 @@ use crate::script::{Catalog, Testcase};
 use crate::secret::Mask;
 use crate::time::{Cancel, Stop, Timestamp};
 use crate::vars::{Layer, Variables};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -128,12 +129,14 @@ pub fn run(io: &Io, args: &RunArgs) -> Result<Exit> {
         run: results.run.clone(),
         command: masked(io.args(), &mask),
         cwd: io.cwd(),
+        environment: environment(io, &mask),
         workers: usize::from(args.workers),
         timeout: args.timeout,
         cleanup: args.cleanup_timeout,
         collect_logs: !args.no_logs,
         results: results.dir.clone(),
         variables,
+        resumed: None,
     };
     let runner = Runner { settings, lab, scripts, bus, cancel };
     let verdict = runner.run(&plan);
@@ -150,12 +153,21 @@ pub fn run(io: &Io, args: &RunArgs) -> Result<Exit> {
     }
 }
 
+/// What the environment sets, by the names of the variables. Secrets that are no variables are not in it.
+fn settings_of(io: &Io) -> impl Iterator<Item = (String, String)> {
+    let named = |(name, value): (String, String)| Some((name.strip_prefix("XRT_")?.to_string(), value));
+    io.environment().filter_map(named).filter(|(name, _)| !["PASSWORD", "KEY_PASSPHRASE"].contains(&name.as_str()))
+}
+
+/// The same as the log has it.
+fn environment(io: &Io, mask: &Mask) -> BTreeMap<String, String> {
+    settings_of(io).map(|(name, value)| (format!("XRT_{name}"), mask.apply(&value).unwrap_or(value))).collect()
+}
+
 pub fn variables(io: &Io, defines: &[String]) -> Result<Variables> {
     let mut variables = Variables::default();
-    for (name, value) in io.environment() {
-        if let Some(name) = name.strip_prefix("XRT_").filter(|name| !["PASSWORD", "KEY_PASSPHRASE"].contains(name)) {
-            variables.set(Layer::Environment, name, value);
-        }
+    for (name, value) in settings_of(io) {
+        variables.set(Layer::Environment, &name, value);
     }
     for define in defines {
         let Some((name, value)) = define.split_once('=').filter(|(name, _)| !name.is_empty()) else {
