@@ -10,6 +10,7 @@ pub mod vars;
 pub mod event;
 
 pub mod diagnostic;
+pub mod metric;
 pub mod sequence;
 
 pub mod context;

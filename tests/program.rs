@@ -121,8 +121,8 @@ fn benchmark_lines_are_understood() {
     let ran = check("echo 'Value: rate 812.5 MB/s'; echo 'Warning: hot'; echo 'Value: n x'; printf 'Value: last 3'", Passed, "");
     let facts = ran.facts(P);
     for fact in [
-        Fact::Measured { name: "rate".into(), value: 812.5, unit: "MB/s".into(), better: None },
-        Fact::Measured { name: "last".into(), value: 3.0, unit: String::new(), better: None },
+        Fact::Measured { name: "rate".into(), value: 812.5, unit: "MB/s".into(), better: None, spread: None },
+        Fact::Measured { name: "last".into(), value: 3.0, unit: String::new(), better: None, spread: None },
         Fact::Logged { level: Level::Warning, text: "hot".into() },
         Fact::Logged { level: Level::Verbose, text: "Value: n x".into() },
     ] {

@@ -49,7 +49,10 @@ fn console(story: &Story, options: Options) -> String {
 fn mixed() -> Story {
     let mut story = Story::plan(&["disk/iometer", "guestops/reboot", "guestops/suspend", "net/ping"]);
     story.start("disk/iometer");
-    story.tell("disk/iometer", Fact::Measured { name: "read_rate".into(), value: 412.53, unit: "MB/s".into(), better: None });
+    story.tell(
+        "disk/iometer",
+        Fact::Measured { name: "read_rate".into(), value: 412.53, unit: "MB/s".into(), better: None, spread: None },
+    );
     story.after(4.2).end("disk/iometer", Outcome::Passed, None);
     story.start("guestops/reboot");
     story.tell("guestops/reboot", Fact::PhaseStarted { phase: Phase::Run });
@@ -220,9 +223,14 @@ fn a_single_testcase_shows_its_card_at_once_and_its_values_at_the_end() {
     let mut story = Story::plan(&["disk/iometer"]);
     story.start("disk/iometer");
     story.tell("disk/iometer", Fact::PhaseStarted { phase: Phase::Run });
-    story.tell("disk/iometer", Fact::Measured { name: "sequential_read".into(), value: 412.53, unit: "MB/s".into(), better: None });
-    story
-        .tell("disk/iometer", Fact::Measured { name: "random_read_latency".into(), value: 0.081, unit: "ms".into(), better: None });
+    story.tell(
+        "disk/iometer",
+        Fact::Measured { name: "sequential_read".into(), value: 412.53, unit: "MB/s".into(), better: None, spread: None },
+    );
+    story.tell(
+        "disk/iometer",
+        Fact::Measured { name: "random_read_latency".into(), value: 0.081, unit: "ms".into(), better: None, spread: None },
+    );
     story.subcase("disk/iometer", "read", "random", Outcome::Failed, Some("slower than 50 MB/s"));
     story.after(9.0).fail("disk/iometer", failure());
     let story = story.over(Verdict::Failed);
@@ -517,7 +525,10 @@ fn a_log_is_never_written_outside_of_the_results() {
 fn unhappy() -> Story {
     let mut story = Story::plan(&["storage/matrix", "storage/alone", "lone", "storage/late"]);
     story.start("storage/matrix");
-    story.tell("storage/matrix", Fact::Measured { name: "IOPS".into(), value: 1250.0, unit: "1/s".into(), better: None });
+    story.tell(
+        "storage/matrix",
+        Fact::Measured { name: "IOPS".into(), value: 1250.0, unit: "1/s".into(), better: None, spread: None },
+    );
     story.subcase("storage/matrix", "nfs", "create", Outcome::Passed, None);
     story.subcase("storage/matrix", "nfs", "resize", Outcome::Failed, Some("SR_BACKEND_FAILURE_40 <\x01&>\u{ffff}"));
     story.subcase("storage/matrix", "", "bare", Outcome::Skipped, Some("no disk"));
@@ -776,8 +787,8 @@ fn the_page_is_one_file_and_holds_hostile_text_harmlessly() {
     hostile.calls[0].what = evil.into();
     story.start("g/a");
     story.tell("g/a", Fact::Logged { level: Level::Warning, text: evil.into() });
-    story.tell("g/a", Fact::Measured { name: evil.into(), value: f64::NAN, unit: evil.into(), better: None });
-    story.tell("g/a", Fact::Measured { name: evil.into(), value: f64::INFINITY, unit: evil.into(), better: None });
+    story.tell("g/a", Fact::Measured { name: evil.into(), value: f64::NAN, unit: evil.into(), better: None, spread: None });
+    story.tell("g/a", Fact::Measured { name: evil.into(), value: f64::INFINITY, unit: evil.into(), better: None, spread: None });
     story.tell("g/a", Fact::Attached { name: evil.into(), path: "javascript:alert(3)".into(), bytes: 1 });
     story.tell("g/a", Fact::Attached { name: "outside".into(), path: "../../etc/passwd".into(), bytes: 1 });
     story.subcase("g/a", evil, evil, Outcome::Failed, Some(evil));

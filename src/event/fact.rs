@@ -115,6 +115,9 @@ pub enum Fact {
         /// Which way is better, where the testcase says so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         better: Option<Better>,
+        /// Where the value is a mean of many: of how many, and how far they lie apart.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        spread: Option<Spread>,
     },
     /// What a testcase measured, beside what was measured before or a window that it has to be in.
     Compared(Box<Comparison>),
@@ -163,6 +166,14 @@ fn first() -> u32 {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_first(attempt: &u32) -> bool {
     *attempt == 1
+}
+
+/// What a mean hides of its samples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    pub samples: usize,
+    /// The standard deviation of the samples, in the unit of the value.
+    pub deviation: f64,
 }
 
 /// Which way of a measured value is better.

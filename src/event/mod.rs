@@ -15,6 +15,7 @@ mod verdict;
 pub use bus::{Bus, Stream};
 pub use fact::{
     ActionEnd, Better, Call, Change, Comparison, Event, Fact, Failure, Frame, Level, Local, Outcome, Phase, Place, SourceLine,
+    Spread,
 };
 pub use plan::{Beginning, Block, Order, Planned, PlannedStep, Role};
 pub use verdict::{Counts, Criteria, Judgement, Rate, Tested, Verdict};

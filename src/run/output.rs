@@ -1,9 +1,8 @@
 //! A program's output while it runs: line by line into the stream, bounded, and what it says to the harness understood.
 
 use super::protocol::{self, Word};
-use crate::context::Context;
 use crate::event::{Fact, Level, Outcome};
-use crate::script::severity;
+use crate::script::{Case, severity};
 use crate::wire::local::Stream;
 
 /// Of a longer line only this much is in the stream, in bytes.
@@ -18,7 +17,7 @@ const SAID: usize = 100_000;
 
 /// Takes a program's output as it comes.
 pub struct Listener<'a> {
-    context: &'a Context,
+    case: &'a Case,
     /// The lines that have no end yet, of both streams.
     pending: [Vec<u8>; 2],
     lines: usize,
@@ -39,8 +38,8 @@ pub struct Heard {
 }
 
 impl Listener<'_> {
-    pub fn new(context: &Context) -> Listener<'_> {
-        Listener { context, pending: Default::default(), lines: 0, bytes: 0, is_full: false, is_xml: None, heard: Heard::default() }
+    pub fn new(case: &Case) -> Listener<'_> {
+        Listener { case, pending: Default::default(), lines: 0, bytes: 0, is_full: false, is_xml: None, heard: Heard::default() }
     }
 
     pub fn hear(&mut self, stream: Stream, bytes: &[u8]) {
@@ -94,7 +93,7 @@ impl Listener<'_> {
     }
 
     fn verbose(&self, text: String) {
-        self.context.log(Level::Verbose, text);
+        self.case.context.log(Level::Verbose, text);
     }
 
     /// Whether a line was a word to the harness, which is then obeyed.
@@ -107,13 +106,14 @@ impl Listener<'_> {
                 self.heard.outcome = Some(worst.unwrap_or(outcome));
                 return false;
             }
-            Word::Said(_) if self.heard.said > SAID => return false,
-            Word::Said(fact) => {
-                if let Fact::Logged { level: Level::Reason, text } = &fact {
+            Word::Said(..) | Word::Measured(_) if self.heard.said > SAID => return false,
+            Word::Said(level, text) => {
+                if level == Level::Reason {
                     self.heard.reason.get_or_insert_with(|| text.clone());
                 }
-                self.context.publish(fact);
+                self.case.context.publish(Fact::Logged { level, text });
             }
+            Word::Measured(measurement) => self.case.measured(measurement),
         }
         true
     }

@@ -42,7 +42,7 @@ pub fn run(case: &Case, path: &Path, words: &[String]) -> Result<Ended> {
     let stdout = case.context.file("stdout.txt")?;
     let stderr = case.context.file("stderr.txt")?;
     let shown = std::iter::once(path.display().to_string()).chain(words.iter().cloned()).collect::<Vec<_>>().join(" ");
-    let mut listener = Listener::new(&case.context);
+    let mut listener = Listener::new(case);
     let result = case.context.action(None, &shown, |action| {
         let mut command = wire::Command::new(shown.as_str(), Duration::MAX);
         (command.stdout_file, command.stderr_file, command.keep) = (Some(stdout.clone()), Some(stderr.clone()), KEPT);

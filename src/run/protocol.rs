@@ -3,14 +3,16 @@
 //! # Source
 //! The line protocol of XenRT's benchmark dispatcher: a word, a colon, the rest of the line.
 
-use crate::event::{Fact, Level, Outcome};
+use crate::event::{Level, Outcome};
+use crate::metric::Measurement;
 
 /// What a line says to the harness.
 #[derive(Debug, PartialEq)]
 pub enum Word {
     /// How the testcase ended, by its own word.
     Ended(Outcome),
-    Said(Fact),
+    Said(Level, String),
+    Measured(Measurement),
 }
 
 /// The words that are lines of the log, and what sort of line they are.
@@ -31,22 +33,22 @@ pub fn read(line: &str) -> Option<Word> {
     let (word, rest) = line.split_once(": ")?;
     let rest = rest.trim();
     if let Some((_, level)) = LEVELS.iter().find(|(known, _)| *known == word) {
-        return Some(Word::Said(Fact::Logged { level: *level, text: rest.to_string() }));
+        return Some(Word::Said(*level, rest.to_string()));
     }
     match word {
         "Test" => OUTCOMES.iter().find(|(known, _)| *known == rest).map(|(_, outcome)| Word::Ended(*outcome)),
-        "Value" => measured(rest).map(Word::Said),
+        "Value" => measured(rest).map(Word::Measured),
         _ => None,
     }
 }
 
 /// `name number` or `name number unit`; the unit may have several words.
-fn measured(text: &str) -> Option<Fact> {
+fn measured(text: &str) -> Option<Measurement> {
     let (name, rest) = text.split_once(char::is_whitespace)?;
     let rest = rest.trim_start();
     let (number, unit) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let value = number.parse().ok().filter(|v: &f64| v.is_finite())?;
-    Some(Fact::Measured { name: name.to_string(), value, unit: unit.trim().to_string(), better: None })
+    Some(Measurement { name: name.to_string(), value, unit: unit.trim().to_string(), better: None, spread: None })
 }
 
 #[cfg(test)]
@@ -55,9 +57,9 @@ mod tests {
 
     #[test]
     fn lines_are_understood_or_left_alone() {
-        let said = |level, text: &str| Some(Word::Said(Fact::Logged { level, text: text.into() }));
+        let said = |level, text: &str| Some(Word::Said(level, text.into()));
         let value = |name: &str, value, unit: &str| {
-            Some(Word::Said(Fact::Measured { name: name.into(), value, unit: unit.into(), better: None }))
+            Some(Word::Measured(Measurement { name: name.into(), value, unit: unit.into(), better: None, spread: None }))
         };
         for (line, expected) in [
             ("Value: rate 812.5 MB/s", value("rate", 812.5, "MB/s")),

@@ -5,6 +5,7 @@ use super::failure::{Ended, Raised, misuse};
 use crate::context::Context;
 use crate::event::{Fact, Outcome};
 use crate::lab::Lab;
+use crate::metric::Measurement;
 use crate::vars::Variables;
 use rhai::{Dynamic, Map, NativeCallContext};
 use std::collections::HashMap;
@@ -32,6 +33,8 @@ struct State {
     places: HashMap<(String, String), usize>,
     /// How many results of subcases and values the script has recorded.
     recorded: usize,
+    /// What was measured, for the comparison at the end.
+    measured: Vec<Measurement>,
     partial: Option<String>,
     /// Nothing until `prepare` and `run` are over.
     judged: Option<Outcome>,
@@ -110,6 +113,17 @@ impl Case {
             true => Err(misuse(format!("more than {MOST} subcases and values in one testcase"), Some("an endless loop?".into()))),
             false => Ok(()),
         }
+    }
+
+    /// Tells a measured value, and keeps it for the comparison with earlier ones.
+    pub fn measured(&self, measurement: Measurement) {
+        self.context.publish(measurement.clone().into());
+        self.lock().measured.push(measurement);
+    }
+
+    /// Everything that was measured so far.
+    pub fn measurements(&self) -> Vec<Measurement> {
+        self.lock().measured.clone()
     }
 
     pub fn subcases(&self) -> Vec<Subcase> {

@@ -1,11 +1,14 @@
 //! Measured values, judgements and subcases.
 
+use super::option;
 use crate::error::Blame;
-use crate::event::{Fact, Outcome};
+use crate::event::{Better, Outcome, Spread};
+use crate::metric::Measurement;
 use crate::script::case::Case;
 use crate::script::failure::{Ended, Raised, judge, judged, misuse, skip as skipping};
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, FnPtr, Map, Module};
+use serde::Deserialize;
 
 pub fn module() -> Module {
     exported_module!(result)
@@ -94,14 +97,26 @@ mod result {
         Ok(Case::of(&call)?.is_passing())
     }
 
-    /// Records a measured value with its unit.
+    /// Records a measured value with its unit. Beside earlier values, less is better of a time and more of anything else.
     ///
     /// ```rhai
     /// value("throughput", 812.5, "MiB/s");
     /// ```
     #[rhai_fn(return_raw)]
     pub fn value(call: NativeCallContext, name: &str, number: Dynamic, unit: &str) -> Raised<()> {
-        measured(&call, name, number_of(name, &number)?, unit)
+        measured(&call, name, &number, unit, &ValueOptions::default())
+    }
+
+    /// Records a measured value with its unit, and which way it is better.
+    ///
+    /// - `better`: "higher" or "lower" (default: "lower" for a time, "higher" for anything else)
+    ///
+    /// ```rhai
+    /// value("retransmits", 12, "1/s", #{ better: "lower" });
+    /// ```
+    #[rhai_fn(name = "value", return_raw)]
+    pub fn value_with(call: NativeCallContext, name: &str, number: Dynamic, unit: &str, options: Map) -> Raised<()> {
+        measured(&call, name, &number, unit, &option::read("value", options)?)
     }
 
     /// Records a measured value without a unit.
@@ -111,7 +126,7 @@ mod result {
     /// ```
     #[rhai_fn(name = "value", return_raw)]
     pub fn value_bare(call: NativeCallContext, name: &str, number: Dynamic) -> Raised<()> {
-        measured(&call, name, number_of(name, &number)?, "")
+        measured(&call, name, &number, "", &ValueOptions::default())
     }
 
     /// Records a list of measurements as `_MIN`, `_MAX`, `_AVG` and `_DEV` (standard deviation). An empty list is an error.
@@ -121,12 +136,19 @@ mod result {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn values(call: NativeCallContext, prefix: &str, numbers: Array, unit: &str) -> Raised<()> {
-        let stats = stats(numbers)?;
-        for (suffix, key) in [("_MIN", "min"), ("_MAX", "max"), ("_AVG", "avg"), ("_DEV", "dev")] {
-            let number = stats.get(key).cloned().unwrap_or_default();
-            measured(&call, &format!("{prefix}{suffix}"), number_of(prefix, &number)?, unit)?;
-        }
-        Ok(())
+        many_measured(&call, prefix, numbers, unit, &ValueOptions::default())
+    }
+
+    /// Records a list of measurements, and which way they are better.
+    ///
+    /// - `better`: as in `value`
+    ///
+    /// ```rhai
+    /// values("QUEUE", [4, 6, 5], "", #{ better: "lower" });
+    /// ```
+    #[rhai_fn(name = "values", return_raw)]
+    pub fn values_with(call: NativeCallContext, prefix: &str, numbers: Array, unit: &str, options: Map) -> Raised<()> {
+        many_measured(&call, prefix, numbers, unit, &option::read("values", options)?)
     }
 
     /// Gives `#{ count, min, max, avg, dev, median }` of a list of numbers.
@@ -209,10 +231,38 @@ mod result {
     }
 }
 
-fn measured(call: &NativeCallContext, name: &str, value: f64, unit: &str) -> Raised<()> {
+/// What a script may say of a value.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ValueOptions {
+    better: Option<Better>,
+}
+
+fn measured(call: &NativeCallContext, name: &str, number: &Dynamic, unit: &str, options: &ValueOptions) -> Raised<()> {
+    let value = number_of(name, number)?;
+    record_value(call, Measurement { name: name.into(), value, unit: unit.into(), better: options.better, spread: None })
+}
+
+fn many_measured(call: &NativeCallContext, prefix: &str, numbers: Array, unit: &str, options: &ValueOptions) -> Raised<()> {
+    let samples = numbers.len();
+    let stats = result::stats(numbers)?;
+    let number = |key: &str| number_of(prefix, stats.get(key).unwrap_or(&Dynamic::UNIT));
+    // Of the samples, where `_DEV` is the deviation of just these.
+    let deviation = number("dev")? * (samples as f64 / (samples.max(2) - 1) as f64).sqrt();
+    for (suffix, key) in [("_MIN", "min"), ("_MAX", "max"), ("_AVG", "avg"), ("_DEV", "dev")] {
+        // Whatever is measured: to be steady is better.
+        let better = if key == "dev" { Some(Better::Lower) } else { options.better };
+        let spread = (key == "avg" && samples > 1).then_some(Spread { samples, deviation });
+        let name = format!("{prefix}{suffix}");
+        record_value(call, Measurement { name, value: number(key)?, unit: unit.into(), better, spread })?;
+    }
+    Ok(())
+}
+
+fn record_value(call: &NativeCallContext, measurement: Measurement) -> Raised<()> {
     let case = Case::of(call)?;
     case.count()?;
-    case.context.publish(Fact::Measured { name: name.into(), value, unit: unit.into(), better: None });
+    case.measured(measurement);
     Ok(())
 }
 
