@@ -13,9 +13,11 @@ mod plan;
 mod program;
 mod protocol;
 mod report;
+mod settle;
 mod tap;
 
 pub use plan::{Done, Group, Note, Plan, PlannedCase, Preparation, Step, Work};
+pub use settle::{Selection, settle};
 
 use crate::error::{Error, Kind, Result};
 use crate::event::{Beginning, Bus, Fact, Judgement, Outcome, Tested, Verdict};

@@ -7,8 +7,12 @@ use crate::diagnostic::Diagnostic;
 use crate::error::{Blame, Error, Kind, Result, Whereabouts};
 use crate::name;
 use rhai::{Engine, Position};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+/// What may stand before a dotted name, as in the original's sequences.
+const PACKAGE: &str = "testcases.";
 
 /// Where a testcase comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,11 +51,27 @@ type Candidate = (String, Origin);
 pub struct Catalog {
     scripts: Arc<Scripts>,
     checks: bool,
+    /// Made when the first alias is looked for.
+    index: OnceLock<Index>,
+}
+
+/// What all testcases are called.
+struct Index {
+    testcases: Vec<Testcase>,
+    /// The places in `testcases` by alias.
+    aliases: HashMap<String, Vec<usize>>,
+}
+
+impl Index {
+    /// Every name and alias.
+    fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.testcases.iter().flat_map(|t| std::iter::once(&t.name).chain(&t.meta.aliases)).map(String::as_str)
+    }
 }
 
 impl Catalog {
     pub fn new(scripts: Arc<Scripts>) -> Catalog {
-        Catalog { scripts, checks: true }
+        Catalog { scripts, checks: true, index: OnceLock::new() }
     }
 
     /// Takes scripts as they are: what is wrong with them shows when they run.
@@ -78,14 +98,31 @@ impl Catalog {
             }
             return Ok(found);
         }
-        let candidate = match path.is_file() {
-            true => self.candidate(path)?,
-            false => match self.by_name(reference) {
-                Some(candidate) => candidate,
-                None => return self.by_alias(reference).map(|t| Ok(vec![t])),
-            },
-        };
-        Ok(self.read_all(vec![candidate], false))
+        Ok(self.read_all(vec![self.locate(reference)?], false))
+    }
+
+    /// The one testcase that a sequence names: as [`Catalog::find`], but no directory.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn one(&self, reference: &str) -> Result<std::result::Result<Testcase, Vec<Diagnostic>>> {
+        if Path::new(reference).is_dir() && self.by_name(reference).is_none() {
+            let what = format!("`{reference}` is a directory, and a sequence names one testcase at a time");
+            return Err(usage(what, "name each of its testcases in an element of its own"));
+        }
+        let read = self.read_all(vec![self.locate(reference)?], false);
+        Ok(read.and_then(|found| found.into_iter().next().ok_or_else(Vec::new)))
+    }
+
+    /// What a reference names: a file, a name, an alias. The original's package of all testcases may stand before it.
+    fn locate(&self, reference: &str) -> Result<Candidate> {
+        let path = Path::new(reference);
+        if path.is_file() {
+            return self.candidate(path);
+        }
+        let bare = reference.strip_prefix(PACKAGE).unwrap_or(reference);
+        let as_written = (bare != reference).then(|| self.by_name(reference)).flatten();
+        as_written.or_else(|| self.by_name(bare)).map_or_else(|| self.by_alias(reference, bare), Ok)
     }
 
     /// All testcases of the roots and those inside the program, sorted by name, and what is wrong with the rest.
@@ -159,28 +196,48 @@ impl Catalog {
         None
     }
 
-    fn by_alias(&self, reference: &str) -> Result<Testcase> {
-        let (all, _) = self.all()?;
-        let with_alias: Vec<&Testcase> = all.iter().filter(|t| t.meta.aliases.iter().any(|a| a == reference)).collect();
+    fn by_alias(&self, reference: &str, bare: &str) -> Result<Candidate> {
+        let index = self.index()?;
+        let found = index.aliases.get(reference).or_else(|| index.aliases.get(bare));
+        let with_alias: Vec<_> = found.into_iter().flatten().map(|place| &index.testcases[*place]).collect();
         match with_alias[..] {
             [] => {}
-            [only] => return Ok(only.clone()),
+            [only] => return Ok((only.name.clone(), only.origin.clone())),
             [..] => {
                 let names: Vec<String> = with_alias.iter().map(|t| format!("`{}`", self.reference(t))).collect();
                 let what = format!("`{reference}` is an alias of {} testcases: {}", names.len(), names.join(", "));
                 return Err(usage(what, "name one of them; an alias belongs to one testcase"));
             }
         }
-        let names = all.iter().flat_map(|t| std::iter::once(&t.name).chain(&t.meta.aliases)).map(String::as_str);
         // A mistyped path or name is near to a name without its folder or its dots.
-        let wanted = last_part(reference.trim_end_matches(".rhai"));
+        let wanted = last_part(bare.trim_end_matches(".rhai"));
         let by_last = || {
-            let near = name::nearest(wanted, names.clone().map(last_part))?;
-            names.clone().find(|name| last_part(name) == near)
+            let near = name::nearest(wanted, index.names().map(last_part))?;
+            index.names().find(|name| last_part(name) == near)
         };
-        let near = name::nearest(reference, names.clone()).or_else(by_last);
+        let near = name::nearest(bare, index.names()).or_else(by_last);
         let help = near.map_or_else(|| "`xrt list` shows all testcases".to_string(), |near| format!("did you mean `{near}`?"));
         Err(usage(format!("no testcase `{reference}`"), &help).with_kind(Kind::NotFound))
+    }
+
+    /// What all testcases are called. They are read for it once, and not checked.
+    fn index(&self) -> Result<&Index> {
+        if let Some(made) = self.index.get() {
+            return Ok(made);
+        }
+        let candidates = self.candidates()?;
+        let read = many::each(&self.scripts, candidates, |engine, (name, origin)| self.read(engine, name, origin, true, false));
+        let testcases: Vec<Testcase> = read.into_iter().filter_map(|read| read.ok().flatten()).collect();
+        let mut aliases: HashMap<String, Vec<usize>> = HashMap::new();
+        for (place, testcase) in testcases.iter().enumerate() {
+            for alias in &testcase.meta.aliases {
+                let places = aliases.entry(alias.clone()).or_default();
+                if !places.contains(&place) {
+                    places.push(place);
+                }
+            }
+        }
+        Ok(self.index.get_or_init(|| Index { testcases, aliases }))
     }
 
     /// Every script of the roots and of the program; a file in a root hides the built-in one of the same name.
@@ -215,7 +272,7 @@ impl Catalog {
         candidates: Vec<Candidate>,
         modules_too: bool,
     ) -> Vec<std::result::Result<Option<Testcase>, Vec<Diagnostic>>> {
-        many::each(&self.scripts, candidates, |engine, (name, origin)| self.read(engine, name, origin, modules_too))
+        many::each(&self.scripts, candidates, |engine, (name, origin)| self.read(engine, name, origin, modules_too, self.checks))
     }
 
     fn read(
@@ -224,6 +281,7 @@ impl Catalog {
         name: String,
         origin: Origin,
         modules_too: bool,
+        checks: bool,
     ) -> std::result::Result<Option<Testcase>, Vec<Diagnostic>> {
         if matches!(origin, Origin::Program(_)) {
             let meta = Meta { title: format!("The program {name}"), ..Meta::default() };
@@ -232,7 +290,7 @@ impl Catalog {
         let source = origin.source();
         let problem = |text: &str, what: String| vec![Diagnostic::error("unreadable", &source, text, Position::NONE, what)];
         let text = self.text(&origin).map_err(|e| problem("", e.what))?;
-        let meta = if self.checks { self.checked(engine, &source, &text)? } else { self.read_only(engine, &source, &text)? };
+        let meta = if checks { self.checked(engine, &source, &text)? } else { self.read_only(engine, &source, &text)? };
         match meta {
             Some(meta) => Ok(Some(Testcase { name, origin, meta })),
             None if modules_too => Ok(None),
