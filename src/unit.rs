@@ -1,4 +1,4 @@
-//! Sizes in bytes and durations in seconds, as people write them: "64MiB", "4G", "10m", "1h30m".
+//! Sizes in bytes, durations in seconds, and yes or no, as people write them: "64MiB", "4G", "10m", "1h30m".
 //!
 //! All size units are 1024-based, as everywhere in this field's tools: `G`, `GB` and `GiB` are the same.
 
@@ -32,6 +32,22 @@ pub fn parse_duration(text: &str) -> Result<Duration> {
     humantime::parse_duration(text).map_err(|e| {
         Error::new(Kind::Malformed, format!("`{text}` is not a duration: {e}")).help("write it as 90, 10m, 4h or 1h30m")
     })
+}
+
+/// Parses a yes or no, in either case: yes, true, on, y, t, 1; no, false, off, n, f, 0.
+///
+/// # Errors
+/// `Malformed`, with the words there are.
+pub fn parse_boolean(text: &str) -> Result<bool> {
+    let text = text.trim();
+    let is_one_of = |words: [&str; 6]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+    if is_one_of(["yes", "true", "on", "y", "t", "1"]) {
+        return Ok(true);
+    }
+    if is_one_of(["no", "false", "off", "n", "f", "0"]) {
+        return Ok(false);
+    }
+    Err(Error::new(Kind::Malformed, format!("`{text}` is neither yes nor no")).help("write yes or no"))
 }
 
 /// A duration from seconds that came from a person or a script.

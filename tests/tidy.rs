@@ -52,6 +52,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("nu_ansi_term", &["repl/", "report/"]),
     ("parse_size", &["unit.rs"]),
     ("quick_junit", &["report/junit.rs"]),
+    ("quick_xml", &["sequence/xml.rs"]),
     ("reedline", &["repl/"]),
     ("rhai", &["script/", "repl/"]),
     ("rpassword", &["cli/"]),
