@@ -146,6 +146,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn yes_and_no_are_a_closed_list_of_words() {
+        for (text, expected) in
+            [("yes", true), ("TRUE", true), (" on ", true), ("1", true), ("n", false), ("Off", false), ("0", false)]
+        {
+            assert_eq!(parse_boolean(text).unwrap(), expected, "{text}");
+        }
+        for text in ["", "yep", "2", "none", "oui"] {
+            assert_eq!(parse_boolean(text).unwrap_err().kind, Kind::Malformed, "{text}");
+        }
+    }
+
+    #[test]
     fn sizes_are_binary() {
         for (text, bytes) in
             [("512", 512), ("64MiB", 64 << 20), ("4G", 4 << 30), ("4GB", 4 << 30), ("1.5k", 1536), (" 2 GiB ", 2 << 30)]

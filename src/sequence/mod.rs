@@ -9,12 +9,15 @@
 //! The grammar of the original's sequence files, which load unchanged.
 
 mod load;
+mod reference;
 mod scope;
+mod source;
 mod topology;
 mod tree;
 mod xml;
 
 pub use load::{Library, Loaded, load};
 pub use scope::{Mode, Scope};
+pub use source::Source;
 pub use topology::Topology;
 pub use tree::{Action, Argument, Case, Dependency, Group, Labels, Marvin, Node, Scheduler, Sequence, Settled, Window};

@@ -50,9 +50,10 @@ pub fn parameters(text: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// A text as its variables and what is between them. A percent sign in one of the `literal` ranges is text.
+/// A text as its variables and what is between them. A percent sign in one of the `literal` ranges, which are in order, is text.
 pub fn variables<'t>(text: &'t str, literal: &[Range<usize>]) -> Vec<Piece<'t>> {
-    let is_sign = |at: &usize| !literal.iter().any(|range| range.contains(at));
+    let is_sign =
+        |at: &usize| !literal.get(literal.partition_point(|range| range.end <= *at)).is_some_and(|range| range.contains(at));
     let mut signs = text.match_indices('%').map(|(at, _)| at).filter(is_sign).peekable();
     let mut pieces = Vec::new();
     let mut done = 0;
