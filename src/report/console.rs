@@ -60,11 +60,16 @@ impl Console {
 
 impl Report for Console {
     fn on_event(&mut self, event: &Event, summary: &Summary) -> Result<()> {
-        if matches!(event.fact, Fact::RunStarted { .. }) {
+        if matches!(event.fact, Fact::RunStarted { .. } | Fact::RunResumed { .. }) {
             self.last = Some(event.at);
         }
         self.lines.event(event, summary, &mut self.text);
         self.hand_over(event.at)
+    }
+
+    fn recall(&mut self, event: &Event, summary: &Summary) -> Result<()> {
+        self.lines.recall(event, summary);
+        Ok(())
     }
 
     fn on_tick(&mut self, summary: &Summary) -> Result<()> {

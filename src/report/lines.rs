@@ -179,10 +179,21 @@ impl Lines {
         self.options.verbosity >= from
     }
 
-    fn begin(&mut self, summary: &Summary, out: &mut String) {
-        let run = summary.run();
+    /// Takes in an event whose lines have been shown before.
+    pub fn recall(&mut self, event: &Event, summary: &Summary) {
+        if matches!(event.fact, Fact::RunStarted { .. }) {
+            self.measure(summary);
+        }
+    }
+
+    fn measure(&mut self, summary: &Summary) {
         self.single = summary.cases().len() == 1;
         self.names = summary.cases().iter().map(|c| width(c.id.as_str())).max().unwrap_or(0).clamp(NAMES_AT_LEAST, NAMES);
+    }
+
+    fn begin(&mut self, summary: &Summary, out: &mut String) {
+        self.measure(summary);
+        let run = summary.run();
         if !self.says(Verbosity::Normal) {
             return;
         }

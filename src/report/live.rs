@@ -166,6 +166,11 @@ impl Report for Live {
         Ok(())
     }
 
+    fn recall(&mut self, event: &Event, summary: &Summary) -> Result<()> {
+        self.lines.recall(event, summary);
+        Ok(())
+    }
+
     fn on_tick(&mut self, summary: &Summary) -> Result<()> {
         self.draw(Timestamp::now(), summary)
     }

@@ -17,6 +17,15 @@ pub trait Report: Send {
     /// A report that cannot go on; it is dropped, the others go on.
     fn on_event(&mut self, event: &Event, summary: &Summary) -> Result<()>;
 
+    /// Takes in an event of a run that is taken up again, told before this process began. What is made of the whole run takes it as any
+    /// other; who talks to people does not repeat it.
+    ///
+    /// # Errors
+    /// As for `on_event`.
+    fn recall(&mut self, event: &Event, summary: &Summary) -> Result<()> {
+        self.on_event(event, summary)
+    }
+
     /// Called about ten times a second while a run goes on; never in a replay.
     ///
     /// # Errors
@@ -212,6 +221,31 @@ impl Reports {
         self.summary.clone()
     }
 
+    /// Takes in what was told before this process began.
+    ///
+    /// # Errors
+    /// The log cannot be read any further.
+    pub fn recall(&mut self, log: LogReader) -> Result<()> {
+        self.fold(log, |report, event, summary| report.recall(event, summary))
+    }
+
+    /// A line in the middle that is no event is passed over; the run is then incomplete, as nobody knows what it said.
+    fn fold(&mut self, log: LogReader, mut call: impl FnMut(&mut dyn Report, &Event, &Summary) -> Result<()>) -> Result<()> {
+        let summary = self.summary.clone();
+        let mut summary = summary.lock().unwrap_or_else(PoisonError::into_inner);
+        for event in log {
+            match event {
+                Ok(event) => {
+                    summary.apply(&event);
+                    self.each(|report| call(report, &event, &summary));
+                }
+                Err(error) if error.kind == Kind::Malformed => summary.damage(error.what),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Lets the reports finish and returns what they could not do.
     pub fn close(&mut self) -> Vec<Error> {
         let summary = self.summary.clone();
@@ -274,15 +308,7 @@ impl Sink for Reports {
 /// The log cannot be read any further.
 pub fn replay(log: LogReader, reports: Vec<Box<dyn Report>>) -> Result<(Summary, Vec<Error>)> {
     let mut reports = Reports::new(reports);
-    for event in log {
-        match event {
-            Ok(event) => reports.on_event(&event)?,
-            Err(error) if error.kind == Kind::Malformed => {
-                reports.summary.lock().unwrap_or_else(PoisonError::into_inner).damage(error.what);
-            }
-            Err(error) => return Err(error),
-        }
-    }
+    reports.fold(log, |report, event, summary| report.on_event(event, summary))?;
     let errors = reports.close();
     let summary = std::mem::take(&mut *reports.summary.lock().unwrap_or_else(PoisonError::into_inner));
     Ok((summary, errors))
