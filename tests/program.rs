@@ -156,6 +156,7 @@ fn a_program_knows_where_it_stands_and_no_secrets() {
         .args("--guest root:hunter22@127.0.0.1:2222 --guest local mode=fast loops-max=3 flag")
         .arg("text=two words")
         .env("XRT_PASSWORD", "hunter33")
+        .env("XRT_KEY_PASSPHRASE", "hunter55")
         .env("XRT_SITE", "hunter44")
         .run()
         .ends(0);

@@ -7,12 +7,16 @@
 mod access;
 mod signals;
 mod table;
+mod variables;
 pub mod xrt;
 
 use crate::error::{Error, Exit, Kind, Result};
 use crate::report::{self, Opening, Report};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
+
+/// Of the environment's `XRT_` names, secrets that only the login reads.
+const NOT_VARIABLES: [&str; 2] = ["PASSWORD", "KEY_PASSPHRASE"];
 
 /// What a subcommand knows of the process it runs in.
 pub struct Io {
@@ -41,6 +45,12 @@ impl Io {
     /// All of the environment that is text.
     pub fn environment(&self) -> impl Iterator<Item = (String, String)> {
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    }
+
+    /// What the environment sets, by the names of the variables: `XRT_SITE` sets `SITE`.
+    pub fn variables(&self) -> impl Iterator<Item = (String, String)> {
+        let named = |(name, value): (String, String)| Some((name.strip_prefix("XRT_")?.to_string(), value));
+        self.environment().filter_map(named).filter(|(name, _)| !NOT_VARIABLES.contains(&name.as_str()))
     }
 
     pub fn home(&self) -> PathBuf {

@@ -15,7 +15,7 @@ use crate::lab::Lab;
 use crate::name::did_you_mean;
 use crate::script::{Args, Case, Deferred, Manual, STACK, ScriptEngine, Scripts, Sort, judge};
 use crate::time::{Cancel, Stop, Timestamp};
-use crate::vars::Variables;
+use crate::vars::Live;
 use rhai::{AST, Dynamic, EvalAltResult, FnPtr, Module, Scope, Stmt};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -74,13 +74,7 @@ impl Session {
     ///
     /// # Errors
     /// The standard library cannot be read.
-    pub fn new(
-        context: Context,
-        lab: Arc<Lab>,
-        variables: Arc<Variables>,
-        scripts: Arc<Scripts>,
-        limits: Limits,
-    ) -> Result<Session> {
+    pub fn new(context: Context, lab: Arc<Lab>, variables: Live, scripts: Arc<Scripts>, limits: Limits) -> Result<Session> {
         let manual = Manual::of(&scripts)?;
         let mut scope = Scope::new();
         if let Ok(first) = lab.first(&context) {

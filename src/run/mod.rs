@@ -25,7 +25,7 @@ use crate::lab::Lab;
 use crate::name::CaseId;
 use crate::script::{Catalog, STACK, Scripts};
 use crate::time::{Cancel, Stop};
-use crate::vars::Variables;
+use crate::vars::Live;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,7 +50,8 @@ pub struct Settings {
     /// Whether logs are fetched from the machines after a testcase that did not pass.
     pub collect_logs: bool,
     pub results: PathBuf,
-    pub variables: Arc<Variables>,
+    /// Seen by every testcase, and set by whoever steers the run.
+    pub variables: Live,
     /// Set when the run has been going on before.
     pub resumed: Option<Resumed>,
 }

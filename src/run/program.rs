@@ -76,9 +76,11 @@ fn command_for(case: &Case, path: &Path, words: &[String]) -> Command {
     let program = if is_bare { Path::new(".").join(path) } else { path.to_path_buf() };
     let mut command = Command::new(program);
     command.args(words);
-    let ours =
-        case.variables.names().filter(|name| case.variables.origin(name).is_some_and(|(layer, _)| layer == Layer::Environment));
-    for name in ours.chain(["PASSWORD"]) {
+    let ours: Vec<String> = case.variables.read(|variables| {
+        let is_ours = |name: &&str| variables.history(name).any(|(layer, _)| layer == Layer::Environment);
+        variables.names().filter(is_ours).map(str::to_string).collect()
+    });
+    for name in ours.iter().map(String::as_str).chain(["PASSWORD", "KEY_PASSPHRASE"]) {
         command.env_remove(format!("XRT_{name}"));
     }
     let addresses = case.lab.addresses();

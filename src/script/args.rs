@@ -3,6 +3,7 @@
 use super::show;
 use crate::error::{Error, Kind, Result};
 use crate::name::did_you_mean;
+use crate::unit::parse_boolean;
 use rhai::{Array, Dynamic, Map};
 use std::collections::BTreeMap;
 
@@ -42,20 +43,11 @@ fn parse(testcase: &str, key: &str, default: &Dynamic, text: Option<&str>) -> Re
     Ok(match default.type_name() {
         "i64" => text.parse::<i64>().map_err(|_| wrong("a whole number"))?.into(),
         "f64" => text.parse::<f64>().ok().filter(|n| n.is_finite()).ok_or_else(|| wrong("a number"))?.into(),
-        "bool" => boolean(text).ok_or_else(|| wrong("yes or no"))?.into(),
+        "bool" => parse_boolean(text).map_err(|_| wrong("yes or no"))?.into(),
         "array" => list(default, text).ok_or_else(|| wrong("a list such as 1,2,3"))?,
         "map" => return Err(wrong("nothing: a map cannot be given on the command line")),
         _ => text.into(),
     })
-}
-
-/// The one parser for booleans that people write.
-pub fn boolean(text: &str) -> Option<bool> {
-    match text.to_lowercase().as_str() {
-        "yes" | "true" | "on" | "1" => Some(true),
-        "no" | "false" | "off" | "0" => Some(false),
-        _ => None,
-    }
 }
 
 /// A list takes the type of the first entry of its default.
@@ -66,7 +58,7 @@ fn list(default: &Dynamic, text: &str) -> Option<Dynamic> {
         .map(|part| match first.as_str() {
             "i64" => part.parse::<i64>().ok().map(Dynamic::from),
             "f64" => part.parse::<f64>().ok().map(Dynamic::from),
-            "bool" => boolean(part).map(Dynamic::from),
+            "bool" => parse_boolean(part).ok().map(Dynamic::from),
             _ => Some(part.to_string().into()),
         })
         .collect();

@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::event::{Fact, Outcome};
 use crate::lab::Lab;
 use crate::metric::Measurement;
-use crate::vars::Variables;
+use crate::vars::Live;
 use rhai::{Dynamic, Map, NativeCallContext};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,8 @@ pub struct Case {
     pub context: Context,
     pub lab: Arc<Lab>,
     pub args: Map,
-    pub variables: Arc<Variables>,
+    /// What `config(NAME)` sees; it may change meanwhile.
+    pub variables: Live,
     /// Where scripts come from: imports and excerpts.
     pub scripts: Arc<super::Scripts>,
     state: Mutex<State>,
@@ -67,7 +68,7 @@ impl State {
 pub struct CaseRef(pub Arc<Case>);
 
 impl Case {
-    pub fn new(context: Context, lab: Arc<Lab>, args: Map, variables: Arc<Variables>, scripts: Arc<super::Scripts>) -> Case {
+    pub fn new(context: Context, lab: Arc<Lab>, args: Map, variables: Live, scripts: Arc<super::Scripts>) -> Case {
         Case { context, lab, args, variables, scripts, state: Mutex::default() }
     }
 

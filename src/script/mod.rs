@@ -24,7 +24,7 @@ mod show;
 mod source;
 mod syntax;
 
-pub use args::{boolean, shown as shown_args, typed as typed_args};
+pub use args::{shown as shown_args, typed as typed_args};
 pub use case::{Case, Subcase, severity};
 pub use catalog::{Catalog, Origin, Testcase, files_below};
 pub use check::{Checked, check, check_files};

@@ -85,8 +85,18 @@ impl<'a> Scope<'a> {
     /// `<default>` at the top of a sequence: what is already known by that name goes before the value given.
     pub fn set_default(&mut self, name: &str, value: &str, at: At) {
         let origin = format!("{}:{}", self.source.file(), at.line);
-        self.variables.set_from(Layer::Default, name, value, origin);
-        let value = self.variables.get(name).map_or_else(|| value.to_string(), ToString::to_string);
+        if let Err(error) = self.variables.set_from(Layer::Default, name, value, origin) {
+            self.wrong("bad-variable", at, error.what, error.help);
+        }
+        // A value from elsewhere may refer to other variables; what is written here is taken as it stands.
+        let value = match self.variables.origin(name) {
+            Some((layer, _)) if layer > Layer::Default => self.variables.lookup(name).unwrap_or_else(|error| {
+                self.wrong("bad-variable", at, error.what, error.help);
+                None
+            }),
+            _ => None,
+        }
+        .unwrap_or_else(|| value.to_string());
         self.params.insert(name.to_string(), Param { value, is_settled: false });
     }
 
@@ -169,11 +179,14 @@ impl<'a> Scope<'a> {
         for piece in reference::variables(text, literal) {
             match piece {
                 _ if out.len() > LONGEST_TEXT => break,
-                Piece::Variable(name) => match self.variables.get(&name.replace(':', "/")) {
-                    Some(value) => out.push_str(value),
-                    None => {
+                Piece::Variable(name) => match self.variables.lookup(name) {
+                    Ok(Some(value)) => out.push_str(&value),
+                    missing => {
                         *is_known = false;
-                        self.unknown_variable(name, at);
+                        match missing {
+                            Err(error) => self.wrong("bad-variable", at, error.what, error.help),
+                            Ok(_) => self.unknown_variable(name, at),
+                        }
                         out.push_str(&format!("%{name}%"));
                     }
                 },
@@ -184,7 +197,7 @@ impl<'a> Scope<'a> {
     }
 
     fn unknown_param(&mut self, name: &str, at: At) {
-        let help = match self.variables.get(&name.replace(':', "/")) {
+        let help = match self.variables.get(name) {
             Some(_) => Some(format!("it is a variable: write `%{name}%`, or give it a `<default>`")),
             None => did_you_mean(name, self.params.keys().map(String::as_str))
                 .or_else(|| Some("give it a `<default>`; `${` that is text is written `$${`".to_string())),

@@ -2,6 +2,7 @@
 
 use super::{Common, ScriptArgs, run};
 use crate::cli::access::AccessArgs;
+use crate::cli::variables::VariableArgs;
 use crate::cli::{Io, signals, table};
 use crate::context::Context;
 use crate::error::{Error, Exit, Kind, Result, Whereabouts};
@@ -46,9 +47,8 @@ pub struct ReplArgs {
     #[command(flatten)]
     pub access: AccessArgs,
 
-    /// Set a variable that scripts read with config(NAME). May be repeated
-    #[arg(short = 'D', value_name = "NAME=VALUE", help_heading = "Running")]
-    pub define: Vec<String>,
+    #[command(flatten)]
+    pub variables: VariableArgs,
 
     /// Limit of the clean-ups at the end
     #[arg(long, value_name = "DURATION", value_parser = super::duration, default_value = run::CLEANUP, help_heading = "Running")]
@@ -68,7 +68,7 @@ pub struct ReplArgs {
 /// # Errors
 /// Usage; the terminal or the standard input cannot be read.
 pub fn run(io: &Io, args: &ReplArgs) -> Result<Exit> {
-    let variables = Arc::new(run::variables(io, &args.define)?);
+    let variables = args.variables.load(io)?;
     let scripts = args.scripts.load()?;
     let mask = Mask::default();
     let lab = Arc::new(args.access.attach(io, &variables, &mask)?);
@@ -83,7 +83,7 @@ pub fn run(io: &Io, args: &ReplArgs) -> Result<Exit> {
     let (bus, stream) = Bus::start(Box::new(Unkept), vec![Box::new(Happenings::new(screen.clone(), is_prompt))], mask, |_| ())?;
     let dir = args.results.join(format!("repl-{}", Timestamp::now().file_form()));
     let context = Context::new(bus, None, dir.clone(), Cancel::new());
-    let session = Arc::new(Session::new(context, lab.clone(), variables, scripts, limits)?);
+    let session = Arc::new(Session::new(context, lab.clone(), variables.into(), scripts, limits)?);
     let interrupts = Interrupts::default();
     listen(&interrupts, is_prompt.then(|| screen.clone()));
     let work = || match &args.eval {

@@ -2,9 +2,10 @@
 
 use super::{Common, ScriptArgs};
 use crate::cli::access::{AccessArgs, masked};
+use crate::cli::variables::VariableArgs;
 use crate::cli::{Io, signals};
 use crate::diagnostic::Diagnostic;
-use crate::error::{Blame, Error, Exit, Kind, Result, Whereabouts};
+use crate::error::{Blame, Exit, Result, Whereabouts};
 use crate::event::log::LogSink;
 use crate::event::{Bus, Fact, Level, Sink};
 use crate::report::{self, Reports, Verbosity};
@@ -12,7 +13,6 @@ use crate::run::{Plan, Runner, Settings};
 use crate::script::{Catalog, Testcase};
 use crate::secret::Mask;
 use crate::time::{Cancel, Stop, Timestamp};
-use crate::vars::{Layer, Variables};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -58,9 +58,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "DURATION", value_parser = super::duration, default_value = CLEANUP, help_heading = "Running")]
     pub cleanup_timeout: Duration,
 
-    /// Set a variable that scripts read with config(NAME). May be repeated
-    #[arg(short = 'D', value_name = "NAME=VALUE", help_heading = "Running")]
-    pub define: Vec<String>,
+    #[command(flatten)]
+    pub variables: VariableArgs,
 
     /// Do not fetch logs from the machines after a failure
     #[arg(long, help_heading = "Running")]
@@ -102,7 +101,7 @@ pub struct RunArgs {
 /// # Errors
 /// Usage; a report or the event log that could not be written.
 pub fn run(io: &Io, args: &RunArgs) -> Result<Exit> {
-    let variables = Arc::new(variables(io, &args.define)?);
+    let variables = args.variables.load(io)?;
     let scripts = args.scripts.load()?;
     let catalog = Catalog::new(scripts.clone());
     let catalog = if args.no_check { catalog.unchecked() } else { catalog };
@@ -135,7 +134,7 @@ pub fn run(io: &Io, args: &RunArgs) -> Result<Exit> {
         cleanup: args.cleanup_timeout,
         collect_logs: !args.no_logs,
         results: results.dir.clone(),
-        variables,
+        variables: variables.into(),
         resumed: None,
     };
     let runner = Runner { settings, lab, scripts, bus, cancel };
@@ -153,30 +152,9 @@ pub fn run(io: &Io, args: &RunArgs) -> Result<Exit> {
     }
 }
 
-/// What the environment sets, by the names of the variables. Secrets that are no variables are not in it.
-fn settings_of(io: &Io) -> impl Iterator<Item = (String, String)> {
-    let named = |(name, value): (String, String)| Some((name.strip_prefix("XRT_")?.to_string(), value));
-    io.environment().filter_map(named).filter(|(name, _)| !["PASSWORD", "KEY_PASSPHRASE"].contains(&name.as_str()))
-}
-
-/// The same as the log has it.
+/// The variables of the environment as the log has them.
 fn environment(io: &Io, mask: &Mask) -> BTreeMap<String, String> {
-    settings_of(io).map(|(name, value)| (format!("XRT_{name}"), mask.apply(&value).unwrap_or(value))).collect()
-}
-
-pub fn variables(io: &Io, defines: &[String]) -> Result<Variables> {
-    let mut variables = Variables::default();
-    for (name, value) in settings_of(io) {
-        variables.set(Layer::Environment, &name, value);
-    }
-    for define in defines {
-        let Some((name, value)) = define.split_once('=').filter(|(name, _)| !name.is_empty()) else {
-            let error = Error::new(Kind::Malformed, format!("`-D {define}`: expected NAME=VALUE"));
-            return Err(error.blame(Blame::User).help("-D ROOT_PASSWORDS=one,two"));
-        };
-        variables.set(Layer::Flag, name, value);
-    }
-    Ok(variables)
+    io.variables().map(|(name, value)| (format!("XRT_{name}"), mask.apply(&value).unwrap_or(value))).collect()
 }
 
 /// All testcases that the references name, or everything that is wrong with them.

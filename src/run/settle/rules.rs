@@ -3,8 +3,8 @@
 use super::Found;
 use crate::event::{Criteria, Place};
 use crate::run::Plan;
-use crate::script::boolean;
 use crate::sequence::{Sequence, Topology};
+use crate::unit::parse_boolean;
 use crate::vars::Variables;
 
 /// A plan of nothing, with the rules of the run.
@@ -28,7 +28,7 @@ pub fn plan(sequence: &Sequence, variables: &Variables, found: &mut Found<'_>) -
 /// `PASS_CRITERIA`: the percentages for priority 1, 2, …; where one is left out it is 100.
 fn rates(variables: &Variables, found: &mut Found<'_>) -> Vec<f64> {
     let name = "PASS_CRITERIA";
-    let Some(text) = variables.get(name).filter(|text| !text.trim().is_empty()) else { return Vec::new() };
+    let Some(text) = said(variables, name, found) else { return Vec::new() };
     let percent = |part: &str| match part.trim() {
         "" => Some(100.0),
         part => part.trim_end_matches('%').parse().ok().filter(|rate| (0.0..=100.0).contains(rate)),
@@ -43,12 +43,20 @@ fn rates(variables: &Variables, found: &mut Found<'_>) -> Vec<f64> {
 
 /// A variable that is yes or no; nothing when it is not set, or empty.
 pub fn yes(variables: &Variables, name: &str, found: &mut Found<'_>) -> Option<bool> {
-    let text = variables.get(name).filter(|text| !text.trim().is_empty())?;
-    let read = boolean(text.trim());
-    if read.is_none() {
+    let read = parse_boolean(&said(variables, name, found)?);
+    if read.is_err() {
         bad(variables, name, "is neither yes nor no", &format!("{name}=yes"), found);
     }
-    read
+    read.ok()
+}
+
+/// The value of a variable; nothing when it is not set, or empty.
+fn said(variables: &Variables, name: &str, found: &mut Found<'_>) -> Option<String> {
+    let value = variables.lookup(name).unwrap_or_else(|error| {
+        bad(variables, name, &format!("cannot be worked out: {error}"), &error.help.clone().unwrap_or_default(), found);
+        None
+    });
+    value.filter(|text| !text.trim().is_empty())
 }
 
 /// Tells of a value that cannot be read, at the place that set it.

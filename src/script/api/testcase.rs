@@ -108,12 +108,11 @@ mod testcase {
     #[rhai_fn(return_raw)]
     pub fn config(call: NativeCallContext, name: &str) -> Raised<String> {
         let case = Case::of(&call)?;
-        let value = case.variables.get(name).map(str::to_string);
+        let value = case.variables.lookup(name).map_err(|e| raise(&case.context, &e))?;
         value.ok_or_else(|| {
-            misuse(
-                format!("the variable `{name}` is not set"),
-                Some(format!("run with -D {name}=value, or give a default: config(\"{name}\", \"…\")")),
-            )
+            let near = case.variables.read(|variables| variables.missing(name).help);
+            let otherwise = format!("run with -D {name}=value, or give a default: config(\"{name}\", \"…\")");
+            misuse(format!("the variable `{name}` is not set"), Some(near.unwrap_or(otherwise)))
         })
     }
 
@@ -126,7 +125,8 @@ mod testcase {
     #[rhai_fn(name = "config", return_raw)]
     pub fn config_or(call: NativeCallContext, name: &str, otherwise: Dynamic) -> Raised<Dynamic> {
         let case = Case::of(&call)?;
-        let Some(value) = case.variables.get(name) else { return Ok(otherwise) };
+        let found = case.variables.lookup(name).map_err(|e| raise(&case.context, &e))?;
+        let Some(value) = found else { return Ok(otherwise) };
         let mut defaults = rhai::Map::new();
         defaults.insert(name.into(), otherwise);
         let typed = crate::script::args::typed("config", &defaults, &[format!("{name}={value}")]);
