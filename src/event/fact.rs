@@ -212,6 +212,16 @@ pub enum Change {
     Worse,
 }
 
+impl Change {
+    pub fn word(self) -> &'static str {
+        match self {
+            Change::Better => "better",
+            Change::Same => "the same",
+            Change::Worse => "worse",
+        }
+    }
+}
+
 /// How a testcase ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -30,7 +30,8 @@ impl Default for Criteria {
 }
 
 impl Criteria {
-    fn wanted(&self, priority: u32) -> f64 {
+    /// Percent of the tests of this priority that must pass.
+    pub fn wanted(&self, priority: u32) -> f64 {
         let index = priority.saturating_sub(1) as usize;
         self.rates.get(index).copied().unwrap_or(100.0)
     }

@@ -1,38 +1,41 @@
-//! What is known of one testcase, and the notes that it (or the run itself) has left.
+//! What is known of one planned case: its place in the plan, its result, its attempts.
 
-use super::entry::{Entry, subcase_name};
-use crate::event::{Fact, Failure, Level, Outcome, Phase, Planned};
+use super::notes::Notes;
+use crate::event::{Block, Failure, Level, Outcome, Phase, Planned, Role};
 use crate::name::CaseId;
 use crate::time::Timestamp;
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-/// How many of a log's last entries are kept.
-const TAIL_KEPT: usize = 100;
-/// How much of it stays when the testcase passed, in bytes: who looks closer reads the file.
-const TAIL_OF_PASSED: usize = 2048;
-/// The longest entry kept of a log, in bytes.
-const LONGEST_ENTRY: usize = 4096;
-/// How many remarks are kept; a script that warns in a loop must not fill the memory.
-const SAID_KEPT: usize = 1000;
-/// How many measurements and subcases are kept.
-const RESULTS_KEPT: usize = 100_000;
+/// Of how many attempts everything is kept; of further ones the result alone.
+const ATTEMPTS_WHOLE: usize = 100;
 
-/// A testcase of the run.
+/// A testcase of the run, or what else the plan has: a clean-up, an action.
 #[derive(Debug)]
 pub struct Case {
     pub id: CaseId,
     pub testcase: String,
     pub title: String,
     pub file: PathBuf,
+    /// What its result counts for.
+    pub role: Role,
+    /// The step that it is a child of, by its number in the plan.
+    pub parent: Option<u32>,
+    pub priority: Option<u32>,
+    /// Id of its definition in a ticket system, and its variant.
+    pub tc: Option<Box<str>>,
+    pub sku: Option<Box<str>>,
+    pub blocker: bool,
     /// Whether the plan has it.
     pub planned: bool,
     /// Nothing as long as it has not finished.
     pub outcome: Option<Outcome>,
     pub reason: Option<Box<str>>,
     pub failure: Option<Box<Failure>>,
+    /// Why it was not run, when it is blocked.
+    pub block: Option<Box<Block>>,
     /// Seconds.
     pub took: f64,
+    /// When its last attempt began.
     pub started: Option<Timestamp>,
     pub ended: Option<Timestamp>,
     pub phase: Option<Phase>,
@@ -41,80 +44,43 @@ pub struct Case {
     pub timeout: Option<f64>,
     /// A list, as ten thousand maps of a few are large.
     pub args: Vec<(String, serde_json::Value)>,
-    /// Its directory, relative to the results.
+    /// The directory of its last attempt, relative to the results.
     pub dir: PathBuf,
+    /// Which of the things that run side by side it is, from 0.
+    pub lane: u32,
+    /// Number of its last attempt, from 1.
+    pub attempt: u32,
+    /// The attempts before the last one, in order.
+    pub attempts: Vec<Attempt>,
     notes: Option<Box<Notes>>,
 }
 
-/// What a testcase has said, measured and left behind.
-#[derive(Debug, Default)]
-pub struct Notes {
-    pub subcases: Vec<Subcase>,
-    pub metrics: Vec<Metric>,
-    /// Comments, warnings, reasons, steps and raw results, in order.
-    pub said: Vec<Said>,
-    pub files: Vec<Attachment>,
-    /// What is being done now, oldest first.
-    pub actions: Vec<RunningAction>,
-    /// What the testcase itself says of how far it is.
-    pub progress: Option<Progress>,
-    /// The end of its log.
-    pub tail: VecDeque<Entry>,
-    /// How many entries of the log are not in the tail.
-    pub cut: usize,
-    /// How many remarks, measurements and subcases were too many to keep.
-    pub dropped: usize,
-}
-
+/// An attempt that another one was made after.
 #[derive(Debug)]
-pub struct Subcase {
-    pub group: String,
-    pub name: String,
-    pub outcome: Outcome,
-    pub reason: Option<String>,
+pub struct Attempt {
+    pub number: u32,
+    /// Nothing when the run died in it, and it was made again when the run was resumed.
+    pub outcome: Option<Outcome>,
+    pub reason: Option<Box<str>>,
+    pub failure: Option<Box<Failure>>,
     /// Seconds.
     pub took: f64,
-    pub failure: Option<Box<Failure>>,
-}
-
-#[derive(Debug)]
-pub struct Metric {
-    pub at: Timestamp,
-    pub name: Box<str>,
-    pub value: f64,
-    pub unit: Box<str>,
-}
-
-#[derive(Debug)]
-pub struct Said {
-    pub at: Timestamp,
-    pub level: Level,
-    pub text: Box<str>,
-}
-
-#[derive(Debug)]
-pub struct Attachment {
-    pub name: String,
+    pub started: Option<Timestamp>,
+    pub ended: Timestamp,
     /// Relative to the results.
-    pub path: PathBuf,
-    pub bytes: u64,
+    pub dir: PathBuf,
+    pub lane: u32,
+    notes: Option<Box<Notes>>,
 }
 
-#[derive(Debug)]
-pub struct RunningAction {
-    pub number: u64,
-    pub since: Timestamp,
-    pub machine: Option<String>,
-    pub what: String,
-    pub progress: Option<Progress>,
-}
-
-#[derive(Debug)]
-pub struct Progress {
+/// How something ended, as a fact tells it.
+pub(super) struct End<'a> {
     pub at: Timestamp,
-    pub text: Box<str>,
-    /// From 0 to 1.
-    pub part: Option<f64>,
+    pub outcome: Outcome,
+    pub reason: Option<&'a str>,
+    pub took: f64,
+    pub failure: Option<&'a Failure>,
+    pub block: Option<&'a Block>,
 }
 
 impl Case {
@@ -129,6 +95,12 @@ impl Case {
         self.testcase.clone_from(&planned.testcase);
         self.title.clone_from(&planned.title);
         self.file.clone_from(&planned.file);
+        self.role = planned.role;
+        self.parent = planned.parent;
+        self.priority = planned.priority;
+        self.tc = planned.tc.as_deref().map(Box::from);
+        self.sku = planned.sku.as_deref().map(Box::from);
+        self.blocker = planned.blocker;
         self.planned = true;
     }
 
@@ -138,10 +110,17 @@ impl Case {
             testcase: String::new(),
             title: String::new(),
             file: PathBuf::new(),
+            role: Role::Testcase,
+            parent: None,
+            priority: None,
+            tc: None,
+            sku: None,
+            blocker: false,
             planned: false,
             outcome: None,
             reason: None,
             failure: None,
+            block: None,
             took: 0.0,
             started: None,
             ended: None,
@@ -150,11 +129,13 @@ impl Case {
             timeout: None,
             args: Vec::new(),
             dir: PathBuf::new(),
+            lane: 0,
+            attempt: 1,
+            attempts: Vec::new(),
             notes: None,
         }
     }
 
-    /// Whether it has begun and has no result.
     /// What a command line calls it: its file, or its name when it is inside the program.
     pub fn reference(&self) -> &str {
         match self.file.to_str() {
@@ -163,8 +144,24 @@ impl Case {
         }
     }
 
+    /// Whether an attempt has begun and has no result.
     pub fn is_running(&self) -> bool {
         self.started.is_some() && self.outcome.is_none()
+    }
+
+    /// Whether it was ever begun.
+    pub fn has_begun(&self) -> bool {
+        self.started.is_some() || !self.attempts.is_empty()
+    }
+
+    /// When it was begun for the first time.
+    pub fn first_started(&self) -> Option<Timestamp> {
+        self.attempts.iter().find_map(|a| a.started).or(self.started)
+    }
+
+    /// Whether a person should look at it: failed, errored, blocked, or without a result.
+    pub fn is_bad(&self) -> bool {
+        self.outcome.is_none_or(Outcome::is_bad)
     }
 
     /// Seconds: how long it took, or ran until the last that was heard.
@@ -181,20 +178,14 @@ impl Case {
         self.reason.as_deref().or_else(|| self.failure.as_ref().map(|f| f.message.as_str())).or_else(said)
     }
 
-    /// What it said, measured and left.
+    /// What its last attempt said, measured and left.
     pub fn notes(&self) -> &Notes {
-        static NOTHING: Notes = Notes {
-            subcases: Vec::new(),
-            metrics: Vec::new(),
-            said: Vec::new(),
-            files: Vec::new(),
-            actions: Vec::new(),
-            progress: None,
-            tail: VecDeque::new(),
-            cut: 0,
-            dropped: 0,
-        };
-        self.notes.as_deref().unwrap_or(&NOTHING)
+        self.notes.as_deref().unwrap_or(Notes::none())
+    }
+
+    /// What it said, measured and left in all its attempts, first to last.
+    pub fn all_notes(&self) -> impl Iterator<Item = &Notes> {
+        self.attempts.iter().map(Attempt::notes).chain([self.notes()])
     }
 
     /// Whether it has left any.
@@ -206,22 +197,94 @@ impl Case {
         self.notes.get_or_insert_default()
     }
 
+    /// Begins an attempt. False when there is a result, or one is going on.
+    pub(super) fn begin(&mut self, at: Timestamp, attempt: u32, lane: u32, dir: &Path) -> bool {
+        let is_sane = self.started.is_none() && self.outcome.is_none();
+        self.started.get_or_insert(at);
+        self.attempt = attempt.max(1);
+        self.lane = lane;
+        self.dir = dir.to_path_buf();
+        is_sane
+    }
+
+    /// An attempt has ended and another is to be made. False when none was going on.
+    pub(super) fn retry(&mut self, end: &End) -> bool {
+        let was_running = self.is_running();
+        self.lay_aside(end.at, Some(end));
+        was_running
+    }
+
+    /// The run died in an attempt, if one was going on, and goes on without it.
+    pub(super) fn interrupt(&mut self, last: Timestamp) {
+        if self.is_running() {
+            self.lay_aside(last, None);
+        }
+    }
+
+    fn lay_aside(&mut self, at: Timestamp, end: Option<&End>) {
+        let mut notes = self.notes.take();
+        if let Some(notes) = &mut notes {
+            notes.settle(false);
+        }
+        let is_whole = self.attempts.len() < ATTEMPTS_WHOLE;
+        let took = end.map_or_else(|| self.started.map_or(0.0, |s| at.since(s).as_secs_f64()), |e| sound(e.took));
+        self.attempts.push(Attempt {
+            number: self.attempt,
+            outcome: end.map(|e| e.outcome),
+            reason: end.and_then(|e| e.reason).map(Box::from),
+            failure: end.and_then(|e| e.failure).filter(|_| is_whole).cloned().map(Box::new),
+            took,
+            started: self.started.take(),
+            ended: at,
+            dir: std::mem::take(&mut self.dir),
+            lane: self.lane,
+            notes: notes.filter(|_| is_whole),
+        });
+        (self.phase, self.phase_since) = (None, None);
+    }
+
     /// The result; a second one counts only when it is worse.
-    pub(super) fn finish(&mut self, at: Timestamp, outcome: Outcome, reason: Option<&str>, took: f64, failure: Option<&Failure>) {
+    pub(super) fn finish(&mut self, end: &End) {
+        let outcome = self.own(end.outcome);
         if self.outcome.is_some_and(|before| badness(before) >= badness(outcome)) {
             return;
         }
         self.outcome = Some(outcome);
-        self.reason = reason.map(Box::from);
-        self.failure = failure.cloned().map(Box::new);
-        self.took = if took.is_finite() { took.max(0.0) } else { 0.0 };
-        self.ended = Some(at);
+        self.reason = end.reason.map(Box::from);
+        self.failure = end.failure.cloned().map(Box::new);
+        self.block = end.block.cloned().map(Box::new);
+        self.took = sound(end.took);
+        self.ended = Some(end.at);
         if let Some(notes) = &mut self.notes {
             notes.settle(!outcome.is_bad());
         }
     }
+
+    /// A pass after an attempt that did not pass is flaky, whatever it is called.
+    fn own(&self, outcome: Outcome) -> Outcome {
+        let did_not_pass = |a: &Attempt| a.outcome.is_some_and(Outcome::is_bad);
+        if outcome == Outcome::Passed && self.attempts.iter().any(did_not_pass) { Outcome::Flaky } else { outcome }
+    }
 }
 
+impl Attempt {
+    /// What it said, measured and left.
+    pub fn notes(&self) -> &Notes {
+        self.notes.as_deref().unwrap_or(Notes::none())
+    }
+
+    /// Why it did not pass.
+    pub fn why(&self) -> Option<&str> {
+        self.reason.as_deref().or_else(|| self.failure.as_ref().map(|f| f.message.as_str()))
+    }
+}
+
+/// Seconds that can be shown and summed, of any number that a log may hold.
+fn sound(took: f64) -> f64 {
+    if took.is_finite() { took.max(0.0) } else { 0.0 }
+}
+
+/// What stands for a result when there are two: the worse.
 fn badness(outcome: Outcome) -> u8 {
     match outcome {
         Outcome::Passed => 0,
@@ -232,128 +295,4 @@ fn badness(outcome: Outcome) -> u8 {
         Outcome::Errored => 5,
         Outcome::Failed => 6,
     }
-}
-
-impl Notes {
-    pub fn warnings(&self) -> impl Iterator<Item = &Said> {
-        self.said_as(Level::Warning)
-    }
-
-    pub fn said_as(&self, level: Level) -> impl Iterator<Item = &Said> {
-        self.said.iter().filter(move |s| s.level == level)
-    }
-
-    pub(super) fn say(&mut self, at: Timestamp, level: Level, text: &str) {
-        if matches!(level, Level::Verbose | Level::Delimiter) {
-            return;
-        }
-        let said = Said { at, level, text: shortened(text) };
-        self.dropped += usize::from(!push(&mut self.said, SAID_KEPT, said));
-    }
-
-    pub(super) fn measure(&mut self, at: Timestamp, name: &str, value: f64, unit: &str) {
-        let metric = Metric { at, name: name.into(), value, unit: unit.into() };
-        self.dropped += usize::from(!push(&mut self.metrics, RESULTS_KEPT, metric));
-    }
-
-    pub(super) fn subcase(&mut self, fact: &Fact) {
-        if let Some(subcase) = Subcase::of(fact) {
-            self.dropped += usize::from(!push(&mut self.subcases, RESULTS_KEPT, subcase));
-        }
-    }
-
-    pub(super) fn attach(&mut self, name: &str, path: &Path, bytes: u64) {
-        let file = Attachment { name: name.into(), path: path.to_path_buf(), bytes };
-        self.dropped += usize::from(!push(&mut self.files, SAID_KEPT, file));
-    }
-
-    /// False when one of that number was running already.
-    pub(super) fn action_started(&mut self, number: u64, at: Timestamp, machine: Option<&str>, what: &str) -> bool {
-        let before = self.actions.len();
-        self.actions.retain(|a| a.number != number);
-        let is_new = self.actions.len() == before;
-        let action = RunningAction { number, since: at, machine: machine.map(Into::into), what: what.into(), progress: None };
-        self.dropped += usize::from(!push(&mut self.actions, RESULTS_KEPT, action));
-        is_new
-    }
-
-    /// False when none of that number was running.
-    pub(super) fn action_ended(&mut self, number: u64) -> bool {
-        let before = self.actions.len();
-        self.actions.retain(|a| a.number != number);
-        self.actions.len() < before
-    }
-
-    /// False when there is no such action.
-    pub(super) fn progressed(&mut self, action: Option<u64>, progress: Progress) -> bool {
-        let Some(number) = action else {
-            self.progress = Some(progress);
-            return true;
-        };
-        let Some(action) = self.actions.iter_mut().find(|a| a.number == number) else { return false };
-        action.progress = Some(progress);
-        true
-    }
-
-    pub(super) fn keep(&mut self, mut entry: Entry) {
-        if self.tail.len() == TAIL_KEPT {
-            self.tail.pop_front();
-            self.cut += 1;
-        }
-        entry.text = shortened(&entry.text);
-        self.tail.push_back(entry);
-    }
-
-    /// After the result: nothing runs any more, and a pass keeps little of its log.
-    fn settle(&mut self, is_fine: bool) {
-        self.actions = Vec::new();
-        self.progress = None;
-        if is_fine {
-            let mut bytes: usize = self.tail.iter().map(|e| e.text.len()).sum();
-            while bytes > TAIL_OF_PASSED
-                && let Some(entry) = self.tail.pop_front()
-            {
-                bytes -= entry.text.len();
-                self.cut += 1;
-            }
-        }
-        self.tail.shrink_to_fit();
-        self.said.shrink_to_fit();
-        self.subcases.shrink_to_fit();
-        self.metrics.shrink_to_fit();
-    }
-}
-
-impl Subcase {
-    /// As a fact tells of it; nothing when the fact is another.
-    pub(super) fn of(fact: &Fact) -> Option<Subcase> {
-        let Fact::Subcase { group, name, outcome, reason, took, failure } = fact else { return None };
-        let (group, name, reason, failure) = (group.clone(), name.clone(), reason.clone(), failure.clone());
-        Some(Subcase { group, name, outcome: *outcome, reason, took: *took, failure })
-    }
-
-    /// As people name it.
-    pub fn full_name(&self) -> String {
-        subcase_name(&self.group, &self.name)
-    }
-
-    pub fn why(&self) -> Option<&str> {
-        self.reason.as_deref().or_else(|| self.failure.as_ref().map(|f| f.message.as_str()))
-    }
-}
-
-/// False when there is no room for it.
-fn push<T>(list: &mut Vec<T>, most: usize, item: T) -> bool {
-    let fits = list.len() < most;
-    if fits {
-        list.push(item);
-    }
-    fits
-}
-
-fn shortened(text: &str) -> Box<str> {
-    if text.len() <= LONGEST_ENTRY {
-        return text.into();
-    }
-    format!("{} … ({} more bytes)", &text[..text.floor_char_boundary(LONGEST_ENTRY)], text.len() - LONGEST_ENTRY).into()
 }

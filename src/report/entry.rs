@@ -1,7 +1,7 @@
 //! A line of a testcase's log: which facts give one, and how it is written.
 
 use super::text::clean;
-use crate::event::{ActionEnd, Event, Fact, Level};
+use crate::event::{ActionEnd, Change, Event, Fact, Level};
 use crate::time::Timestamp;
 use crate::unit::{seconds_to_duration, show_duration, show_number};
 
@@ -29,6 +29,21 @@ impl Entry {
                 let reason = reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
                 let text = format!("subcase {} {} after {}{reason}", subcase_name(group, name), outcome.word(), seconds(*took));
                 (if outcome.is_bad() { "REASON" } else { "RESULT" }, text)
+            }
+            Fact::Compared(comparison) => {
+                let prefix = if comparison.change == Change::Worse { "WARNING" } else { "RESULT" };
+                (prefix, format!("{} is {}: {}", comparison.name, comparison.change.word(), comparison.text))
+            }
+            Fact::AttemptFinished { attempt, outcome, reason, took, .. } => {
+                let reason = reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
+                ("REASON", format!("attempt {attempt} {} after {}{reason}; another is made", outcome.word(), seconds(*took)))
+            }
+            Fact::RunResumed { version, .. } => ("WARNING", format!("the run goes on, by xrt {version}")),
+            Fact::PlanExtended { plan, .. } => ("VERBOSE", format!("{} more in the plan", plan.len())),
+            Fact::StepStarted { step } => ("VERBOSE", format!("step {step} has begun")),
+            Fact::StepFinished { step, took, block } => {
+                let block = block.as_ref().map(|b| format!("; what follows is {b}")).unwrap_or_default();
+                ("VERBOSE", format!("step {step} ended after {}{block}", seconds(*took)))
             }
             Fact::Attached { name, path, bytes } => ("VERBOSE", format!("saved {name} as {} ({bytes} bytes)", path.display())),
             _ => return None,

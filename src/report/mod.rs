@@ -11,26 +11,31 @@ mod console;
 mod entry;
 mod html;
 mod jsonl;
+mod judgement;
 mod junit;
 mod lines;
 mod live;
+mod notes;
 mod reports;
 mod summary;
 mod testlog;
 mod text;
+mod tree;
 
 pub use card::{Card, Complaint, complaint, failure_card};
-pub use case::{Attachment, Case, Metric, Notes, Progress, RunningAction, Said, Subcase};
+pub use case::{Attempt, Case};
 pub use console::Console;
 pub use entry::Entry;
 pub use html::html;
 pub use junit::junit;
 pub use lines::{Options, Verbosity};
 pub use live::{Live, ScreenSize};
+pub use notes::{Attachment, Metric, Notes, Progress, RunningAction, Said, Subcase};
 pub use reports::{Opening, Report, Reports, SinkKind, asked, open, replay, takes_the_output};
 pub use summary::{Run, Summary};
 pub use testlog::TestLogs;
 pub use text::printable;
+pub use tree::{Node, Step, Tree};
 
 /// The reports there are, by the word that asks for them (`--report junit:out.xml`).
 pub const SINKS: &[SinkKind] = &[

@@ -3,9 +3,11 @@
 //! It alone matches facts without a wildcard, so a new fact cannot be forgotten here. It survives any order of events: what makes
 //! no sense is noted ([`Summary::oddities`]) and never makes a run look better than it was.
 
-use super::case::{Case, Notes, Progress};
-use crate::error::Exit;
-use crate::event::{Beginning, Counts, Criteria, Event, Fact, Failure, Judgement, Outcome, Tested, Verdict};
+use super::case::{Case, End};
+use super::judgement::worse;
+use super::notes::{Metric, Notes, Progress};
+use super::tree::{Step, Steps, Tree};
+use crate::event::{Beginning, Counts, Criteria, Event, Fact, Outcome, Planned, PlannedStep, Role, Verdict};
 use crate::name::CaseId;
 use crate::time::Timestamp;
 use std::collections::HashMap;
@@ -20,8 +22,11 @@ pub struct Summary {
     run: Run,
     cases: Vec<Case>,
     index: HashMap<CaseId, usize>,
+    steps: Steps,
     notes: Notes,
-    counts: Counts,
+    /// Results by what they count for.
+    counts: HashMap<Role, Counts>,
+    planned: HashMap<Role, usize>,
     said: Option<Verdict>,
     last: Option<(u64, Timestamp)>,
     oddities: Vec<String>,
@@ -35,71 +40,137 @@ pub struct Run {
     pub id: String,
     pub version: String,
     pub command: Vec<String>,
+    /// Where the command was given.
+    pub cwd: PathBuf,
     pub targets: Vec<String>,
     pub workers: usize,
     pub results: PathBuf,
+    /// Name of the sequence, if one is run.
+    pub sequence: Option<String>,
+    /// What the order was shuffled with.
+    pub seed: Option<u64>,
     pub criteria: Criteria,
     pub started: Option<Timestamp>,
-    /// Seconds, once it has ended.
+    /// Seconds, once it has ended: those in which it ran, when it was resumed.
     pub took: Option<f64>,
+    /// When it was resumed: the last that was heard before, and when it went on.
+    pub pauses: Vec<(Timestamp, Timestamp)>,
 }
 
 impl Summary {
     /// Takes in the next event.
     pub fn apply(&mut self, event: &Event) {
         self.watch_order(event);
-        let at = event.at;
         match &event.fact {
-            Fact::RunStarted(beginning) => self.begin(beginning, at),
-            Fact::RunResumed { .. } | Fact::PlanExtended { .. } | Fact::StepStarted { .. } | Fact::StepFinished { .. } => {}
-            Fact::AttemptFinished { .. } | Fact::Compared(_) => {}
-            Fact::CaseStarted { args, timeout, dir, .. } => {
-                let Some(case) = self.case_mut(event) else { return };
-                let again = case.started.is_some() || case.outcome.is_some();
-                case.started.get_or_insert(at);
-                case.args = args.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-                case.timeout = *timeout;
-                case.dir.clone_from(dir);
-                if again {
-                    self.odd(event, "started again");
-                }
+            Fact::RunStarted(_)
+            | Fact::RunResumed { .. }
+            | Fact::PlanExtended { .. }
+            | Fact::StepStarted { .. }
+            | Fact::StepFinished { .. }
+            | Fact::RunFinished { .. }
+            | Fact::Unknown(_) => self.of_the_run(event),
+            Fact::CaseStarted { .. } | Fact::PhaseStarted { .. } | Fact::AttemptFinished { .. } | Fact::CaseFinished { .. } => {
+                self.of_a_case(event);
             }
-            Fact::PhaseStarted { phase } => {
-                let Some(case) = self.case_mut(event) else { return };
-                case.phase = Some(*phase);
-                case.phase_since = Some(at);
-            }
-            Fact::ActionStarted { action, machine, what } => {
-                let again = !self.notes_mut(event).action_started(*action, at, machine.as_deref(), what);
-                if again {
-                    self.odd(event, "an action began twice");
-                }
-            }
-            Fact::ActionFinished { action, .. } => {
-                if !self.notes_mut(event).action_ended(*action) {
-                    self.odd(event, "an action ended that had not begun");
-                }
-            }
-            Fact::Progressed { action, text, part } => {
-                let progress = Progress { at, text: text.as_str().into(), part: *part };
-                if !self.notes_mut(event).progressed(*action, progress) {
-                    self.odd(event, "progress of an action that is not running");
-                }
-            }
-            Fact::Logged { level, text } => self.notes_mut(event).say(at, *level, text),
-            Fact::Measured { name, value, unit, .. } => self.notes_mut(event).measure(at, name, *value, unit),
-            Fact::Subcase { .. } => self.notes_mut(event).subcase(&event.fact),
-            Fact::Attached { name, path, bytes } => self.notes_mut(event).attach(name, path, *bytes),
-            Fact::CaseFinished { outcome, reason, took, failure, .. } => {
-                self.finish_case(event, *outcome, reason.as_deref(), *took, failure.as_deref());
-            }
+            Fact::ActionStarted { .. }
+            | Fact::ActionFinished { .. }
+            | Fact::Progressed { .. }
+            | Fact::Logged { .. }
+            | Fact::Measured { .. }
+            | Fact::Compared(_)
+            | Fact::Subcase { .. }
+            | Fact::Attached { .. } => self.of_notes(event),
+        }
+        self.keep_tail(event);
+        self.last = Some((event.seq, event.at));
+    }
+
+    fn of_the_run(&mut self, event: &Event) {
+        match &event.fact {
+            Fact::RunStarted(beginning) => self.begin(beginning, event.at),
+            Fact::RunResumed { .. } => self.resume(event),
+            Fact::PlanExtended { steps, plan } => self.plan(steps, plan),
+            Fact::StepStarted { step } => match self.steps.get_mut(*step) {
+                Some(step) => step.started = step.started.or(Some(event.at)),
+                None => self.odd(event, &format!("step {step} is not in the plan")),
+            },
+            Fact::StepFinished { step, took, block } => match self.steps.get_mut(*step) {
+                Some(step) => step.finish(event.at, *took, block.as_ref()),
+                None => self.odd(event, &format!("step {step} is not in the plan")),
+            },
             Fact::RunFinished { verdict, took } => self.end(event, *verdict, *took),
             Fact::Unknown(fields) => {
                 let name = fields.get("fact").map(ToString::to_string).unwrap_or_default();
                 self.odd(event, &format!("the fact {name} is of a later version"));
             }
+            _ => {}
         }
-        self.keep_tail(event);
+    }
+
+    fn of_a_case(&mut self, event: &Event) {
+        let at = event.at;
+        let Some(position) = self.position(event) else { return self.odd(event, "a fact of a testcase names no testcase") };
+        let case = &mut self.cases[position];
+        match &event.fact {
+            Fact::CaseStarted { args, timeout, dir, attempt, lane } => {
+                case.args = args.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+                case.timeout = *timeout;
+                if !case.begin(at, *attempt, *lane, dir) {
+                    self.odd(event, "started again");
+                }
+            }
+            Fact::PhaseStarted { phase } => {
+                case.phase = Some(*phase);
+                case.phase_since = Some(at);
+            }
+            Fact::AttemptFinished { outcome, reason, took, failure, .. } => {
+                let (reason, failure) = (reason.as_deref(), failure.as_deref());
+                if !case.retry(&End { at, outcome: *outcome, reason, took: *took, failure, block: None }) {
+                    self.odd(event, "an attempt ended that had not begun");
+                }
+            }
+            Fact::CaseFinished { outcome, reason, took, failure, block } => {
+                let (reason, failure, block) = (reason.as_deref(), failure.as_deref(), block.as_ref());
+                self.finish_case(event, position, &End { at, outcome: *outcome, reason, took: *took, failure, block });
+            }
+            _ => {}
+        }
+    }
+
+    fn of_notes(&mut self, event: &Event) {
+        let at = event.at;
+        let notes = self.notes_mut(event);
+        match &event.fact {
+            Fact::ActionStarted { action, machine, what } => {
+                if !notes.action_started(*action, at, machine.as_deref(), what) {
+                    self.odd(event, "an action began twice");
+                }
+            }
+            Fact::ActionFinished { action, .. } => {
+                if !notes.action_ended(*action) {
+                    self.odd(event, "an action ended that had not begun");
+                }
+            }
+            Fact::Progressed { action, text, part } => {
+                if !notes.progressed(*action, Progress { at, text: text.as_str().into(), part: *part }) {
+                    self.odd(event, "progress of an action that is not running");
+                }
+            }
+            Fact::Logged { level, text } => notes.say(at, *level, text),
+            Fact::Measured { name, value, unit, better } => {
+                notes.measure(Metric {
+                    at,
+                    name: name.as_str().into(),
+                    value: *value,
+                    unit: unit.as_str().into(),
+                    better: *better,
+                });
+            }
+            Fact::Compared(comparison) => notes.compare(comparison),
+            Fact::Subcase { .. } => notes.subcase(&event.fact),
+            Fact::Attached { name, path, bytes } => notes.attach(name, path, *bytes),
+            _ => {}
+        }
     }
 
     /// Something of the log could not be read, so nothing may be called passed any more.
@@ -112,25 +183,29 @@ impl Summary {
         if self.run.started.is_some() {
             self.note_oddity(format!("a second run, `{}`, is in the same log", beginning.run));
         } else {
-            self.run = Run {
-                id: beginning.run.clone(),
-                version: beginning.version.clone(),
-                command: beginning.command.clone(),
-                targets: beginning.targets.clone(),
-                workers: beginning.workers,
-                results: beginning.results.clone(),
-                criteria: beginning.criteria.clone(),
-                started: Some(at),
-                took: None,
-            };
+            let Beginning { run, version, command, cwd, targets, workers, results, sequence, seed, criteria, .. } =
+                beginning.clone();
+            let started = Some(at);
+            let id = run;
+            let (took, pauses) = (None, Vec::new());
+            self.run =
+                Run { id, version, command, cwd, targets, workers, results, sequence, seed, criteria, started, took, pauses };
         }
-        let plan = &beginning.plan;
+        self.plan(&beginning.steps, &beginning.plan);
+    }
+
+    fn plan(&mut self, steps: &[PlannedStep], plan: &[Planned]) {
+        for step in steps {
+            if !self.steps.add(step) {
+                self.note_oddity(format!("step {} is twice in the plan", step.step));
+            }
+        }
         self.cases.reserve(plan.len());
         for planned in plan {
             let position = self.cases.len();
             if let Some(&known) = self.index.get(&planned.id) {
                 if !self.cases[known].planned {
-                    self.cases[known].plan(planned);
+                    self.catch_up(known, planned);
                     continue;
                 }
                 // The second of an id can never get a result: the run stays incomplete, which is the truth.
@@ -138,7 +213,36 @@ impl Summary {
             } else {
                 self.index.insert(planned.id.clone(), position);
             }
+            *self.planned.entry(planned.role).or_default() += 1;
             self.cases.push(Case::planned(planned));
+        }
+    }
+
+    /// The plan has a testcase that was heard of before.
+    fn catch_up(&mut self, known: usize, planned: &Planned) {
+        let case = &mut self.cases[known];
+        let before = case.role;
+        case.plan(planned);
+        *self.planned.entry(before).or_default() -= 1;
+        *self.planned.entry(planned.role).or_default() += 1;
+        if let Some(outcome) = case.outcome {
+            self.counts.entry(before).or_default()[outcome as usize] -= 1;
+            self.counts.entry(planned.role).or_default()[outcome as usize] += 1;
+        }
+    }
+
+    /// The run goes on. What it said at its end was of a part of it; what has a result keeps it.
+    fn resume(&mut self, event: &Event) {
+        if self.run.started.is_none() {
+            return self.odd(event, "a run goes on that had not begun");
+        }
+        let last = self.last.map_or(event.at, |(_, at)| at);
+        self.run.pauses.push((last, event.at));
+        self.run.took = None;
+        self.said = None;
+        self.notes.interrupt();
+        for case in &mut self.cases {
+            case.interrupt(last);
         }
     }
 
@@ -146,7 +250,7 @@ impl Summary {
         if self.said.is_some() {
             self.odd(event, "the run ended twice");
         }
-        self.run.took = Some(took);
+        self.run.took = Some(took + self.run.earlier());
         self.said = Some(self.said.map_or(verdict, |before| worse(before, verdict)));
         let judged = self.judged();
         if worse(verdict, judged) != verdict {
@@ -154,19 +258,20 @@ impl Summary {
         }
     }
 
-    fn finish_case(&mut self, event: &Event, outcome: Outcome, reason: Option<&str>, took: f64, failure: Option<&Failure>) {
-        let Some(case) = self.case_mut(event) else { return };
+    fn finish_case(&mut self, event: &Event, position: usize, end: &End) {
+        let case = &mut self.cases[position];
         let before = case.outcome;
-        case.finish(event.at, outcome, reason, took, failure);
+        case.finish(end);
         let now = case.outcome;
         if before != now {
+            let counts = self.counts.entry(case.role).or_default();
             if let Some(before) = before {
-                self.counts[before as usize] -= 1;
+                counts[before as usize] -= 1;
             }
-            self.counts[now.unwrap_or(outcome) as usize] += 1;
+            counts[now.unwrap_or(end.outcome) as usize] += 1;
         }
         if let Some(before) = before {
-            self.odd(event, &format!("finished twice, as {} and as {}", before.word(), outcome.word()));
+            self.odd(event, &format!("finished twice, as {} and as {}", before.word(), end.outcome.word()));
         }
     }
 
@@ -179,15 +284,8 @@ impl Summary {
         self.odd(event, "not in the plan");
         self.index.insert(id.clone(), self.cases.len());
         self.cases.push(Case::unplanned(id.clone()));
+        *self.planned.entry(Role::Testcase).or_default() += 1;
         Some(self.cases.len() - 1)
-    }
-
-    fn case_mut(&mut self, event: &Event) -> Option<&mut Case> {
-        let position = self.position(event);
-        if position.is_none() {
-            self.odd(event, "a fact of a testcase names no testcase");
-        }
-        self.cases.get_mut(position?)
     }
 
     fn notes_mut(&mut self, event: &Event) -> &mut Notes {
@@ -213,10 +311,9 @@ impl Summary {
         {
             self.note_oddity(format!("event {} follows on event {seq}", event.seq));
         }
-        if self.said.is_some() {
+        if self.said.is_some() && !matches!(event.fact, Fact::RunResumed { .. }) {
             self.odd(event, "told after the end of the run");
         }
-        self.last = Some((event.seq, event.at));
     }
 
     fn odd(&mut self, event: &Event, what: &str) {
@@ -238,7 +335,7 @@ impl Summary {
         &self.run
     }
 
-    /// The testcases in the order of the plan; those that the plan does not have come last.
+    /// Everything of the plan that gets a result, in its order: testcases, clean-ups, actions. What the plan does not have comes last.
     pub fn cases(&self) -> &[Case] {
         &self.cases
     }
@@ -247,41 +344,67 @@ impl Summary {
         self.cases.get(*self.index.get(id)?)
     }
 
+    /// The serials and parallels, each after the one that it is in.
+    pub fn steps(&self) -> &[Step] {
+        self.steps.all()
+    }
+
+    /// The steps with what is in them, in the order of the plan.
+    pub fn tree(&self) -> Tree<'_> {
+        Tree::new(&self.steps, &self.cases)
+    }
+
     /// What was told outside of any testcase.
     pub fn notes(&self) -> &Notes {
         &self.notes
     }
 
+    /// How many testcases there are. Clean-ups and actions are none.
+    pub fn tests(&self) -> usize {
+        self.planned(Role::Testcase)
+    }
+
+    /// How many there are that count for this.
+    pub fn planned(&self, role: Role) -> usize {
+        self.planned.get(&role).copied().unwrap_or_default()
+    }
+
     /// How many testcases ended so.
     pub fn count(&self, outcome: Outcome) -> usize {
-        self.counts[outcome as usize]
+        self.counts(Role::Testcase)[outcome as usize]
+    }
+
+    /// How many of what counts for this ended how.
+    pub fn counts(&self, role: Role) -> Counts {
+        self.counts.get(&role).copied().unwrap_or_default()
     }
 
     /// How many testcases have a result.
     pub fn finished(&self) -> usize {
-        self.counts.iter().sum()
+        self.counts(Role::Testcase).iter().sum()
     }
 
     /// How many testcases have none.
     pub fn unfinished(&self) -> usize {
-        self.cases.len() - self.finished()
+        self.tests() - self.finished()
     }
 
-    /// The testcases that have begun and have no result, oldest first.
+    /// What has begun and has no result, oldest first.
     pub fn running(&self) -> Vec<&Case> {
         let mut running: Vec<&Case> = self.cases.iter().filter(|c| c.is_running()).collect();
         running.sort_by_key(|c| c.started);
         running
     }
 
-    /// The testcases that somebody should look at: failed, errored, blocked, or without a result.
+    /// What somebody should look at: failed, errored, blocked, or without a result. Clean-ups and actions too.
     pub fn not_passed(&self) -> impl Iterator<Item = &Case> {
-        self.cases.iter().filter(|c| c.outcome.is_none_or(Outcome::is_bad))
+        self.cases.iter().filter(|c| c.is_bad())
     }
 
     /// How many warnings there are in the whole run.
     pub fn warnings(&self) -> usize {
-        self.notes.warnings().count() + self.cases.iter().map(|c| c.notes().warnings().count()).sum::<usize>()
+        let of_cases = self.cases.iter().flat_map(Case::all_notes);
+        of_cases.chain([&self.notes]).map(|notes| notes.warnings().count()).sum()
     }
 
     /// When the last event was.
@@ -294,6 +417,16 @@ impl Summary {
         self.said.is_some()
     }
 
+    /// What the run said of itself when it ended.
+    pub(super) fn said(&self) -> Option<Verdict> {
+        self.said
+    }
+
+    /// Whether nobody can know what happened.
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.run.started.is_none() || self.damaged
+    }
+
     /// What makes no sense in the events, in words.
     pub fn oddities(&self) -> Vec<String> {
         let mut all = self.oddities.clone();
@@ -302,50 +435,40 @@ impl Summary {
         }
         all
     }
-
-    /// The judgement by the testcases alone: what a run that ends in order says of itself.
-    pub fn judged(&self) -> Verdict {
-        if self.run.started.is_none() || self.damaged {
-            return Verdict::Incomplete;
-        }
-        // What was never planned can spoil a run, it cannot make it pass.
-        let counts = |case: &&Case| case.planned || case.outcome.is_none_or(Outcome::is_bad);
-        let tested = |case: &Case| Tested { outcome: case.outcome, ..Tested::default() };
-        Judgement::over(&self.run.criteria, self.cases().iter().filter(counts).map(tested), false).verdict
-    }
-
-    /// The judgement over the run: its own and that of its testcases, whichever is worse. Without its own it is incomplete.
-    pub fn verdict(&self) -> Verdict {
-        worse(self.said.unwrap_or(Verdict::Incomplete), self.judged())
-    }
-
-    pub fn exit(&self) -> Exit {
-        self.verdict().exit()
-    }
 }
 
-fn worse(one: Verdict, other: Verdict) -> Verdict {
-    let badness = |verdict| match verdict {
-        Verdict::Passed => 0,
-        Verdict::NothingRan => 1,
-        Verdict::Errored => 2,
-        Verdict::Failed => 3,
-        Verdict::Incomplete => 4,
-        Verdict::Stopped => 5,
-    };
-    if badness(other) > badness(one) { other } else { one }
+impl Run {
+    /// Seconds for which it ran before it was resumed for the last time.
+    fn earlier(&self) -> f64 {
+        let Some(mut from) = self.started else { return 0.0 };
+        let mut seconds = 0.0;
+        for (last, resumed) in &self.pauses {
+            seconds += last.since(from).as_secs_f64();
+            from = *resumed;
+        }
+        seconds
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{ActionEnd, Level, Phase, Planned};
+    use crate::error::Exit;
+    use crate::event::{ActionEnd, Block, Level, Order, Phase};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
     fn plan(ids: &[&str]) -> Fact {
-        let planned = |id: &&str| Planned { file: "x.rhai".into(), ..Planned::new(CaseId::new(*id), *id) };
-        Fact::RunStarted(Box::new(Beginning { run: "r".into(), plan: ids.iter().map(planned).collect(), ..Beginning::default() }))
+        plan_of(&ids.iter().map(|id| (*id, Role::Testcase)).collect::<Vec<_>>())
+    }
+
+    fn plan_of(cases: &[(&str, Role)]) -> Fact {
+        let planned = |(id, role): &(&str, Role)| Planned { role: *role, ..Planned::new(CaseId::new(*id), *id) };
+        Fact::RunStarted(Box::new(Beginning { run: "r".into(), plan: cases.iter().map(planned).collect(), ..Beginning::default() }))
+    }
+
+    fn any_role() -> impl Strategy<Value = Role> {
+        prop::sample::select(vec![Role::Testcase, Role::Testcase, Role::Cleanup, Role::Action])
     }
 
     fn started() -> Fact {
@@ -354,6 +477,22 @@ mod tests {
 
     fn finished(outcome: Outcome) -> Fact {
         Fact::CaseFinished { outcome, reason: None, took: 0.1, failure: None, block: None }
+    }
+
+    fn starts(attempt: u32) -> Fact {
+        Fact::CaseStarted { args: BTreeMap::new(), timeout: None, dir: format!("a/{attempt}").into(), attempt, lane: 0 }
+    }
+
+    fn tried(outcome: Outcome) -> Fact {
+        Fact::AttemptFinished { attempt: 1, outcome, reason: Some("no luck".into()), took: 0.5, failure: None }
+    }
+
+    fn resumed() -> Fact {
+        Fact::RunResumed { version: "2".into(), command: vec![] }
+    }
+
+    fn subcase(outcome: Outcome) -> Fact {
+        Fact::Subcase { group: "g".into(), name: "s".into(), outcome, reason: None, took: -1.0, failure: None }
     }
 
     fn over(verdict: Verdict) -> Fact {
@@ -452,6 +591,135 @@ mod tests {
         assert!(notes.actions.is_empty() && notes.tail.is_empty(), "{:?}", notes.tail);
     }
 
+    #[test]
+    fn attempts_are_kept_and_only_the_last_one_counts() {
+        use Outcome::{Failed, Flaky, Passed};
+        let summary = fold(&[
+            (None, plan(&["a"])),
+            (Some("a"), starts(1)),
+            (Some("a"), subcase(Failed)),
+            (Some("a"), tried(Failed)),
+            (Some("a"), starts(2)),
+            (Some("a"), subcase(Passed)),
+            (Some("a"), finished(Flaky)),
+            (None, over(Verdict::Passed)),
+        ]);
+        let case = &summary.cases()[0];
+        assert_eq!(summary.oddities(), [""; 0]);
+        assert_eq!((case.outcome, case.attempt, case.attempts.len()), (Some(Flaky), 2, 1));
+        let first = &case.attempts[0];
+        assert_eq!((first.outcome, first.why(), first.dir.to_str()), (Some(Failed), Some("no luck"), Some("a/1")));
+        assert_eq!((first.notes().subcases.len(), case.notes().subcases.len()), (1, 1));
+        let judged = summary.judgement();
+        assert_eq!((judged.verdict, judged.sequence, judged.rates[&1].percent()), (Verdict::Passed, true, 100.0));
+
+        // Whoever calls it passed does not hide that it had failed; and an attempt is no result.
+        let hidden = [(None, plan(&["a"])), (Some("a"), starts(1)), (Some("a"), tried(Failed)), (Some("a"), finished(Passed))];
+        assert_eq!(fold(&hidden).cases()[0].outcome, Some(Flaky));
+        let cut = fold(&[&hidden[..3], &[(None, over(Verdict::Passed))]].concat());
+        assert_eq!((cut.verdict(), cut.cases()[0].has_begun(), cut.running().len()), (Verdict::Incomplete, true, 0));
+    }
+
+    #[test]
+    fn a_resumed_run_starts_again_what_was_running_and_keeps_what_had_ended() {
+        use Outcome::{Failed, Passed};
+        let action = || Fact::ActionStarted { action: 1, machine: None, what: "w".into() };
+        let mut facts = vec![
+            (None, plan(&["a", "b", "c"])),
+            (Some("a"), starts(1)),
+            (Some("a"), finished(Passed)),
+            (Some("b"), starts(1)),
+            (Some("b"), subcase(Failed)),
+            (Some("b"), action()),
+            (None, resumed()),
+        ];
+        let summary = fold(&facts);
+        assert_eq!((summary.running().len(), summary.finished(), summary.verdict()), (0, 1, Verdict::Incomplete));
+        facts.extend([
+            (Some("b"), starts(1)),
+            (Some("b"), action()),
+            (Some("b"), finished(Passed)),
+            (Some("c"), starts(1)),
+            (Some("c"), finished(Passed)),
+            (None, over(Verdict::Passed)),
+        ]);
+        let summary = fold(&facts);
+        assert_eq!((summary.oddities().len(), summary.verdict()), (0, Verdict::Passed), "{:?}", summary.oddities());
+        let case = summary.case(&CaseId::new("b")).unwrap();
+        assert_eq!((case.attempts.len(), case.attempts[0].outcome, case.outcome), (1, None, Some(Passed)));
+        assert_eq!(summary.judgement().rates[&1].percent(), 100.0, "what it found before it died counts no more");
+
+        // A run that was stopped had an end, and goes on all the same; what is not planned to run stays without a result.
+        let mut stopped = facts[..4].to_vec();
+        stopped.extend([(None, over(Verdict::Stopped)), (None, resumed()), (None, over(Verdict::Passed))]);
+        assert_eq!((fold(&stopped).verdict(), fold(&stopped).is_over()), (Verdict::Incomplete, true));
+    }
+
+    #[test]
+    fn what_a_result_counts_for_is_told_by_its_role() {
+        use Outcome::{Errored, Failed, Passed, Skipped};
+        let planned = |id: &str, role, priority| Planned { role, priority, ..Planned::new(CaseId::new(id), id) };
+        let roles = [
+            planned("prepare", Role::Action, None),
+            planned("a", Role::Testcase, Some(1)),
+            planned("b", Role::Testcase, Some(2)),
+            planned("clean", Role::Cleanup, None),
+        ];
+        let judged = |results: [Outcome; 4]| {
+            let mut facts = vec![(None, Fact::RunStarted(Box::new(Beginning { plan: roles.to_vec(), ..Beginning::default() })))];
+            facts.extend(roles.iter().zip(results).map(|(p, o)| (Some(p.id.as_str()), finished(o))));
+            facts.push((None, over(Verdict::Passed)));
+            let summary = fold(&facts);
+            let judged = summary.judgement();
+            assert_eq!((summary.tests(), summary.finished(), summary.unfinished()), (2, 2, 0));
+            (judged.verdict, judged.sequence, judged.regression, judged.rates.len(), summary.count(Failed))
+        };
+        assert_eq!(judged([Passed, Passed, Passed, Failed]), (Verdict::Passed, true, true, 2, 0));
+        assert_eq!(judged([Passed, Passed, Failed, Passed]), (Verdict::Failed, false, false, 2, 1));
+        assert_eq!(judged([Errored, Passed, Passed, Passed]), (Verdict::Errored, false, false, 2, 0));
+        assert_eq!(judged([Passed, Passed, Skipped, Passed]), (Verdict::Passed, true, true, 1, 0));
+    }
+
+    #[test]
+    fn more_in_the_plan_is_more_to_be_run_and_steps_tell_where_it_stands() {
+        let step = |step, parent| PlannedStep {
+            step,
+            parent,
+            order: Order::Serial,
+            label: format!("g{step}"),
+            workers: None,
+            blocker: false,
+        };
+        let child = |id: &str, parent| Planned { parent: Some(parent), ..Planned::new(CaseId::new(id), id) };
+        let block = Block::Case { id: CaseId::new("a"), outcome: Outcome::Failed };
+        let mut facts = vec![
+            (
+                None,
+                Fact::RunStarted(Box::new(Beginning {
+                    steps: vec![step(0, None)],
+                    plan: vec![child("a", 0)],
+                    ..Beginning::default()
+                })),
+            ),
+            (None, Fact::StepStarted { step: 0 }),
+            (Some("a"), finished(Outcome::Passed)),
+            (None, Fact::PlanExtended { steps: vec![step(1, Some(0))], plan: vec![child("b", 1)] }),
+            (None, Fact::StepStarted { step: 1 }),
+            (None, Fact::StepFinished { step: 1, took: 1.0, block: Some(block.clone()) }),
+            (None, Fact::StepFinished { step: 7, took: f64::NAN, block: None }),
+            (None, over(Verdict::Passed)),
+        ];
+        let summary = fold(&facts);
+        assert_eq!(summary.verdict(), Verdict::Incomplete, "the further one did not run");
+        assert_eq!(summary.oddities().len(), 2, "{:?}", summary.oddities());
+        let (first, second) = (&summary.steps()[0], &summary.steps()[1]);
+        assert_eq!((first.ended, second.block.as_ref(), second.label.as_str()), (None, Some(&block), "g1"));
+        let tree = summary.tree();
+        assert_eq!((tree.roots().len(), tree.children(first).len(), tree.cases(first).len()), (1, 2, 2));
+        facts.insert(5, (Some("b"), finished(Outcome::Passed)));
+        assert_eq!(fold(&facts).verdict(), Verdict::Passed);
+    }
+
     fn any_fact() -> impl Strategy<Value = Fact> {
         let outcome = prop::sample::select(Outcome::ALL.to_vec());
         let verdicts =
@@ -459,15 +727,18 @@ mod tests {
         prop_oneof![
             6 => outcome.clone().prop_map(finished),
             3 => Just(started()),
+            2 => Just(starts(2)),
+            2 => outcome.clone().prop_map(tried),
+            2 => Just(resumed()),
+            1 => Just(Fact::PlanExtended { steps: vec![], plan: vec![Planned::new(CaseId::new("c"), "c")] }),
+            1 => (0..2u32).prop_map(|step| Fact::StepFinished { step, took: f64::NEG_INFINITY, block: None }),
             2 => prop::sample::select(verdicts).prop_map(over),
-            2 => prop::collection::vec(prop::sample::select(vec!["a", "b", "c", "d"]), 0..4).prop_map(|ids| plan(&ids)),
+            2 => prop::collection::vec((prop::sample::select(vec!["a", "b", "c", "d"]), any_role()), 0..4).prop_map(|cases| plan_of(&cases)),
             1 => (0..3u64).prop_map(|action| Fact::ActionStarted { action, machine: None, what: "w".into() }),
             1 => (0..3u64).prop_map(|action| Fact::ActionFinished { action, took: f64::NAN, end: ActionEnd::Ok("ok".into()) }),
             1 => (0..3u64).prop_map(|a| Fact::Progressed { action: Some(a), text: "t".into(), part: Some(f64::INFINITY) }),
             1 => ".*".prop_map(|text| Fact::Logged { level: Level::Reason, text }),
-            1 => outcome.prop_map(|outcome| Fact::Subcase {
-                group: "g".into(), name: "s".into(), outcome, reason: None, took: -1.0, failure: None
-            }),
+            1 => outcome.prop_map(subcase),
             1 => Just(Fact::Unknown(BTreeMap::new())),
             1 => Just(Fact::PhaseStarted { phase: Phase::Cleanup }),
         ]
@@ -479,23 +750,33 @@ mod tests {
             facts in prop::collection::vec((prop::option::weighted(0.8, prop::sample::select(vec!["a", "b", "c"])), any_fact()), 0..40)
         ) {
             let summary = fold(&facts);
-            let planned: Vec<&CaseId> = facts.iter().filter_map(|(_, f)| match f {
-                Fact::RunStarted(b) => Some(b.plan.iter().map(|p| &p.id)),
+            let planned: Vec<&Planned> = facts.iter().filter_map(|(_, f)| match f {
+                Fact::RunStarted(b) => Some(&b.plan),
+                Fact::PlanExtended { plan, .. } => Some(plan),
                 _ => None,
             }).flatten().collect();
+            let results = |id: &CaseId| -> Vec<Outcome> { facts.iter().filter_map(|(case, f)| match f {
+                Fact::CaseFinished { outcome, .. } if *case == Some(id.as_str()) => Some(*outcome),
+                _ => None,
+            }).collect() };
+            // A clean-up has to have run, however it ended; of an id that is planned twice, the first is the one that counts.
+            let role = |id: &CaseId| planned.iter().find(|p| p.id == *id).map(|p| p.role);
             let is_bad = |id: &CaseId| {
-                let mut results = facts.iter().filter_map(|(case, f)| match f {
-                    Fact::CaseFinished { outcome, .. } if *case == Some(id.as_str()) => Some(*outcome),
-                    _ => None,
-                }).peekable();
-                results.peek().is_none() || results.any(Outcome::is_bad)
+                results(id).is_empty() || role(id) != Some(Role::Cleanup) && results(id).into_iter().any(Outcome::is_bad)
             };
-            if planned.is_empty() || planned.iter().any(|id| is_bad(id)) {
+            let ran = planned.iter().any(|p| p.role == Role::Testcase && results(&p.id).iter().any(|o| *o != Outcome::Skipped));
+            if !ran || planned.iter().any(|p| is_bad(&p.id)) {
                 prop_assert_ne!(summary.verdict(), Verdict::Passed);
                 prop_assert_ne!(summary.exit(), Exit::Passed);
+                prop_assert!(!summary.judgement().sequence || planned.iter().all(|p| !results(&p.id).is_empty()));
             }
-            prop_assert_eq!(summary.finished() + summary.unfinished(), summary.cases().len());
-            prop_assert_eq!(summary.cases().iter().filter(|c| c.outcome.is_none()).count(), summary.unfinished());
+            let of_role = |role| summary.cases().iter().filter(move |c| c.role == role);
+            for role in [Role::Testcase, Role::Cleanup, Role::Action] {
+                prop_assert_eq!(summary.planned(role), of_role(role).count());
+                prop_assert_eq!(summary.counts(role).iter().sum::<usize>(), of_role(role).filter(|c| c.outcome.is_some()).count());
+            }
+            prop_assert_eq!(summary.finished() + summary.unfinished(), summary.tests());
+            let _ = summary.tree();
         }
     }
 }
