@@ -59,7 +59,7 @@ pub struct Case {
 #[derive(Debug)]
 pub struct Attempt {
     pub number: u32,
-    /// Nothing when the run died in it, and it was made again when the run was resumed.
+    /// Nothing when the run died or was stopped in it, and it was made again when the run was resumed.
     pub outcome: Option<Outcome>,
     pub reason: Option<Box<str>>,
     pub failure: Option<Box<Failure>>,
@@ -212,6 +212,21 @@ impl Case {
         let was_running = self.is_running();
         self.lay_aside(end.at, Some(end));
         was_running
+    }
+
+    /// What has ended is to be run again: an attempt that was cut off. Its result was none.
+    pub(super) fn reopen(&mut self) -> Option<Outcome> {
+        let outcome = self.outcome.take()?;
+        let (reason, failure) = (self.reason.take(), self.failure.take());
+        (self.block, self.took) = (None, 0.0);
+        let ended = self.ended.take();
+        if let (Some(_), Some(ended)) = (self.started, ended) {
+            self.lay_aside(ended, None);
+            if let Some(attempt) = self.attempts.last_mut() {
+                (attempt.reason, attempt.failure) = (reason, failure);
+            }
+        }
+        Some(outcome)
     }
 
     /// The run died in an attempt, if one was going on, and goes on without it.

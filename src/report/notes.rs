@@ -1,7 +1,7 @@
 //! What a testcase (or the run itself) has said, measured and left behind, within bounds.
 
 use super::entry::{Entry, subcase_name};
-use crate::event::{Better, Comparison, Counts, Fact, Failure, Level, Outcome};
+use crate::event::{Better, Comparison, Counts, Fact, Failure, Level, Outcome, Spread};
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -60,6 +60,8 @@ pub struct Metric {
     pub unit: Box<str>,
     /// Which way is better, where it is known.
     pub better: Option<Better>,
+    /// What lies behind it, where it is a mean.
+    pub spread: Option<Spread>,
 }
 
 #[derive(Debug)]

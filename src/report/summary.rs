@@ -88,7 +88,7 @@ impl Summary {
     fn of_the_run(&mut self, event: &Event) {
         match &event.fact {
             Fact::RunStarted(beginning) => self.begin(beginning, event.at),
-            Fact::RunResumed { .. } => self.resume(event),
+            Fact::RunResumed { again, .. } => self.resume(event, again),
             Fact::PlanExtended { steps, plan } => self.plan(steps, plan),
             Fact::StepStarted { step } => match self.steps.get_mut(*step) {
                 Some(step) => step.started = step.started.or(Some(event.at)),
@@ -157,14 +157,9 @@ impl Summary {
                 }
             }
             Fact::Logged { level, text } => notes.say(at, *level, text),
-            Fact::Measured { name, value, unit, better } => {
-                notes.measure(Metric {
-                    at,
-                    name: name.as_str().into(),
-                    value: *value,
-                    unit: unit.as_str().into(),
-                    better: *better,
-                });
+            Fact::Measured { name, value, unit, better, spread } => {
+                let (name, unit) = (name.as_str().into(), unit.as_str().into());
+                notes.measure(Metric { at, name, value: *value, unit, better: *better, spread: *spread });
             }
             Fact::Compared(comparison) => notes.compare(comparison),
             Fact::Subcase { .. } => notes.subcase(&event.fact),
@@ -231,8 +226,8 @@ impl Summary {
         }
     }
 
-    /// The run goes on. What it said at its end was of a part of it; what has a result keeps it.
-    fn resume(&mut self, event: &Event) {
+    /// The run goes on. What it said at its end was of a part of it; what has a result keeps it, but for what is run again.
+    fn resume(&mut self, event: &Event, again: &[CaseId]) {
         if self.run.started.is_none() {
             return self.odd(event, "a run goes on that had not begun");
         }
@@ -241,6 +236,16 @@ impl Summary {
         self.run.took = None;
         self.said = None;
         self.notes.interrupt();
+        for id in again {
+            let Some(&position) = self.index.get(id) else {
+                self.odd(event, &format!("`{id}` is to be run again and is not in the plan"));
+                continue;
+            };
+            let case = &mut self.cases[position];
+            if let Some(outcome) = case.reopen() {
+                self.counts.entry(case.role).or_default()[outcome as usize] -= 1;
+            }
+        }
         for case in &mut self.cases {
             case.interrupt(last);
         }
@@ -488,7 +493,11 @@ mod tests {
     }
 
     fn resumed() -> Fact {
-        Fact::RunResumed { version: "2".into(), command: vec![] }
+        goes_on(&[])
+    }
+
+    fn goes_on(again: &[&str]) -> Fact {
+        Fact::RunResumed { version: "2".into(), command: vec![], again: again.iter().map(|id| CaseId::new(*id)).collect() }
     }
 
     fn subcase(outcome: Outcome) -> Fact {
@@ -649,7 +658,22 @@ mod tests {
         assert_eq!((case.attempts.len(), case.attempts[0].outcome, case.outcome), (1, None, Some(Passed)));
         assert_eq!(summary.judgement().rates[&1].percent(), 100.0, "what it found before it died counts no more");
 
-        // A run that was stopped had an end, and goes on all the same; what is not planned to run stays without a result.
+        // What was cut off when the run was stopped is run again; whatever it was before, it counts no more.
+        let mut again = facts[..5].to_vec();
+        again.extend([
+            (Some("b"), finished(Outcome::Errored)),
+            (None, over(Verdict::Stopped)),
+            (None, goes_on(&["b"])),
+            (Some("b"), starts(1)),
+            (Some("b"), finished(Passed)),
+            (Some("c"), finished(Passed)),
+            (None, over(Verdict::Passed)),
+        ]);
+        let summary = fold(&again);
+        assert_eq!((summary.oddities().len(), summary.verdict(), summary.finished()), (0, Verdict::Passed, 3));
+        assert_eq!((summary.cases()[1].outcome, summary.cases()[1].attempts.len()), (Some(Passed), 1));
+
+        // A run that was stopped had an end, and goes on all the same; what is not run then stays without a result.
         let mut stopped = facts[..4].to_vec();
         stopped.extend([(None, over(Verdict::Stopped)), (None, resumed()), (None, over(Verdict::Passed))]);
         assert_eq!((fold(&stopped).verdict(), fold(&stopped).is_over()), (Verdict::Incomplete, true));
@@ -729,7 +753,7 @@ mod tests {
             3 => Just(started()),
             2 => Just(starts(2)),
             2 => outcome.clone().prop_map(tried),
-            2 => Just(resumed()),
+            2 => prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 0..2).prop_map(|ids| goes_on(&ids)),
             1 => Just(Fact::PlanExtended { steps: vec![], plan: vec![Planned::new(CaseId::new("c"), "c")] }),
             1 => (0..2u32).prop_map(|step| Fact::StepFinished { step, took: f64::NEG_INFINITY, block: None }),
             2 => prop::sample::select(verdicts).prop_map(over),
@@ -755,10 +779,12 @@ mod tests {
                 Fact::PlanExtended { plan, .. } => Some(plan),
                 _ => None,
             }).flatten().collect();
-            let results = |id: &CaseId| -> Vec<Outcome> { facts.iter().filter_map(|(case, f)| match f {
-                Fact::CaseFinished { outcome, .. } if *case == Some(id.as_str()) => Some(*outcome),
-                _ => None,
-            }).collect() };
+            let begun = facts.iter().position(|(_, f)| matches!(f, Fact::RunStarted(_))).unwrap_or(facts.len());
+            let results = |id: &CaseId| facts.iter().enumerate().fold(Vec::new(), |results, (place, (case, f))| match f {
+                Fact::CaseFinished { outcome, .. } if *case == Some(id.as_str()) => [results, vec![*outcome]].concat(),
+                Fact::RunResumed { again, .. } if place > begun && again.contains(id) => Vec::new(),
+                _ => results,
+            });
             // A clean-up has to have run, however it ended; of an id that is planned twice, the first is the one that counts.
             let role = |id: &CaseId| planned.iter().find(|p| p.id == *id).map(|p| p.role);
             let is_bad = |id: &CaseId| {
