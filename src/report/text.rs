@@ -195,6 +195,10 @@ impl Paint {
         self.with(Color::Yellow.normal(), text)
     }
 
+    pub fn bad(self, text: &str) -> String {
+        self.with(Color::Red.normal(), text)
+    }
+
     pub fn dim(self, text: &str) -> String {
         self.with(Style::new().dimmed(), text)
     }

@@ -6,7 +6,10 @@
 //! To add a sort of work: a variant of [`Work`] and an arm in `case.rs`. To add a sort of testcase: a file beside `program.rs`.
 
 mod case;
+mod expect;
+mod history;
 mod junit;
+mod outline;
 mod output;
 mod part;
 mod plan;
@@ -16,6 +19,8 @@ mod report;
 mod settle;
 mod tap;
 
+pub use history::History;
+pub use outline::{Branch, Counts, Leaf, Outline, Part, Remark, Times};
 pub use plan::{Done, Group, Note, Plan, PlannedCase, Preparation, Step, Work};
 pub use settle::{Selection, settle};
 

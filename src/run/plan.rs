@@ -91,6 +91,8 @@ pub struct Note {
     /// The children that it made, counted through the steps and then on through the finally steps. Empty when it made none, or when
     /// they were shuffled among others.
     pub made: Range<usize>,
+    /// Whether it stands among the finally steps.
+    pub in_finally: bool,
 }
 
 /// A case of the plan, with its identity in this run.

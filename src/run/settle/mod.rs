@@ -177,6 +177,7 @@ impl Settling<'_> {
         let first = children.steps.len();
         for note in &mut finally.notes {
             note.made = note.made.start + first..note.made.end + first;
+            note.in_finally = true;
         }
         children.notes.append(&mut finally.notes);
         (made.steps, made.finally, made.notes) = (children.steps, finally.steps, children.notes);
@@ -198,6 +199,7 @@ impl Settling<'_> {
                         did: settled.did.clone(),
                         depth: inside.depth,
                         made: first..first,
+                        in_finally: false,
                     });
                     self.nodes(&settled.nodes, Inside { depth: inside.depth + 1, ..inside }, children)?;
                     children.notes[at].made.end = children.steps.len();
@@ -306,7 +308,7 @@ impl Settling<'_> {
 }
 
 fn left_out(what: String, option: &str, written: Option<&Place>) -> Note {
-    Note { written: written.cloned(), what, did: format!("left out ({option})"), depth: 0, made: 0..0 }
+    Note { written: written.cloned(), what, did: format!("left out ({option})"), depth: 0, made: 0..0, in_finally: false }
 }
 
 /// The reporting group of a testcase.
