@@ -152,6 +152,13 @@ impl Outline {
     }
 }
 
+impl Leaf {
+    /// The testcase with its arguments, as a command line has them.
+    pub fn work(&self) -> String {
+        std::iter::once(&self.testcase).chain(&self.words).map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
+}
+
 impl Counts {
     fn of(plan: &Plan) -> Counts {
         let mut counts = Counts::default();

@@ -6,6 +6,7 @@ mod help;
 mod list;
 mod manual;
 mod new;
+mod plan;
 mod repl;
 mod replay;
 mod run;
@@ -53,6 +54,7 @@ enum Command {
     List(list::ListArgs),
     Manual(manual::ManualArgs),
     New(new::NewArgs),
+    Plan(plan::PlanArgs),
     Repl(repl::ReplArgs),
     Replay(replay::ReplayArgs),
 }
@@ -124,6 +126,7 @@ pub fn main() -> ExitCode {
         None => parsed.run.common.color,
         Some(Command::Check(args)) => args.common.color,
         Some(Command::Manual(args)) => args.common.color,
+        Some(Command::Plan(args)) => args.common.color,
         Some(Command::Replay(args)) => args.common.color,
         Some(Command::Repl(args)) => args.common.color,
         Some(_) => ColorChoice::default(),
@@ -138,6 +141,7 @@ pub fn main() -> ExitCode {
         Some(Command::List(args)) => list::run(&io, &args),
         Some(Command::Manual(args)) => manual::run(&io, &args),
         Some(Command::New(args)) => new::run(&io, &args),
+        Some(Command::Plan(args)) => plan::run(&io, &args),
         Some(Command::Repl(args)) => repl::run(&io, &args),
         Some(Command::Replay(args)) => replay::run(&io, &args),
     };

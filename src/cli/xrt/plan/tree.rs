@@ -31,7 +31,9 @@ struct Signs {
 }
 
 const SIGNS: Signs =
-    Signs { serial: "↓", parallel: "⇉", finally: "↺", note: "◇", case: "●", skipped: "○", unusable: "✗", action: "▶" };
+    Signs {
+        serial: "↓", parallel: "⇉", finally: "↺", note: "◇", case: "●", skipped: "○", unusable: "✗", action: "▶"
+    };
 const ASCII_SIGNS: Signs =
     Signs { serial: "v", parallel: "=", finally: "@", note: "?", case: "*", skipped: "o", unusable: "x", action: ">" };
 
@@ -142,8 +144,6 @@ impl Page {
             Leaf { role: Role::Action, .. } => (self.signs.action, Tone::Plain),
             _ => (self.signs.case, Tone::Plain),
         };
-        let mut work = leaf.testcase.clone();
-        leaf.words.iter().for_each(|word| drop(write!(work, " {word}")));
         let marks_tone = match leaf {
             Leaf { skip: Some(_), .. } => Tone::Warning,
             Leaf { unusable: Some(_), .. } => Tone::Bad,
@@ -153,7 +153,7 @@ impl Page {
             prefix,
             text: format!("{sign} {}", clean(&leaf.id)),
             tone,
-            work: Some(clean(&work).into_owned()),
+            work: Some(clean(&leaf.work()).into_owned()),
             marks: leaf_marks(leaf).iter().map(|m| clean(m)).collect::<Vec<_>>().join(", "),
             marks_tone,
         });
