@@ -15,6 +15,7 @@ mod reports;
 mod results;
 mod run;
 mod scripts;
+mod sinks;
 mod ssh;
 mod support;
 mod tidy;

@@ -232,7 +232,7 @@ fn nothing_is_left_for_later() {
         for source in files(&root().join(dir), ending) {
             for (number, line) in source.text.to_lowercase().lines().enumerate() {
                 // A directive of the TAP protocol has the same name.
-                let is_tap = |word: &str| word == "todo" && source.path == "run/tap.rs";
+                let is_tap = |word: &str| word == "todo" && source.path.ends_with("/tap.rs");
                 for word in words.iter().filter(|w| names(line, w).is_some() && !is_tap(w)) {
                     complaints.push(format!("{dir}/{}:{}: `{word}`", source.path, number + 1));
                 }

@@ -18,6 +18,7 @@ mod live;
 mod notes;
 mod reports;
 mod summary;
+mod tap;
 mod testlog;
 mod text;
 mod tree;
@@ -44,5 +45,6 @@ pub const SINKS: &[SinkKind] = &[
     SinkKind { word: "jsonl", about: "the event stream as JSON lines", file: Some("events.copy.jsonl"), open: jsonl::open },
     SinkKind { word: "junit", about: "JUnit XML for CI systems", file: Some("junit.xml"), open: junit::open },
     SinkKind { word: "live", about: "as console, with what runs now below it; for terminals", file: None, open: live::open },
+    SinkKind { word: "tap", about: "TAP version 14, written as testcases finish", file: Some("report.tap"), open: tap::open },
     SinkKind { word: "testlog", about: "a directory with the `xenrt.log` of each testcase", file: Some(""), open: testlog::open },
 ];

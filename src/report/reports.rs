@@ -7,7 +7,7 @@ use crate::event::log::LogReader;
 use crate::event::{Event, Sink};
 use crate::name::did_you_mean;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -118,6 +118,24 @@ pub(super) fn target(path: &Path, opening: &Opening) -> Result<Box<dyn Write + S
     // A file that is there may be the log of a run, even the one that is being read.
     let file = File::create_new(path).at(format_args!("write `{}`", path.display()));
     Ok(Box::new(file.map_err(|e| e.help("name a file that does not exist yet"))?))
+}
+
+/// As [`target`], but one that was written by the same report before is begun again: it is known by its first words. A pipe or a
+/// device is written to.
+pub(super) fn growing(path: &Path, first: &str, opening: &Opening) -> Result<Box<dyn Write + Send>> {
+    let there = std::fs::metadata(path).ok().filter(|_| path.as_os_str() != "-");
+    let writing = || format!("write `{}`", path.display());
+    match there {
+        Some(there) if !there.is_file() => Ok(Box::new(std::fs::OpenOptions::new().write(true).open(path).at(writing())?)),
+        Some(there) if there.len() == 0 || begins_with(path, first) => Ok(Box::new(File::create(path).at(writing())?)),
+        _ => target(path, opening),
+    }
+}
+
+fn begins_with(path: &Path, first: &str) -> bool {
+    let mut begin = vec![0; first.len()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut begin));
+    read.is_ok() && begin == first.as_bytes()
 }
 
 /// A stream that a report is written to. A reader that has gone away (`| head`) is no error: the run is in its log.

@@ -160,6 +160,16 @@ pub fn verdict_word(verdict: Verdict) -> &'static str {
     }
 }
 
+/// Why nothing but the run itself can be blamed for its verdict.
+pub fn run_reason(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Stopped => "the run was stopped",
+        Verdict::Incomplete => "the run did not come to its end, or its log is damaged",
+        Verdict::NothingRan => "nothing ran",
+        Verdict::Passed | Verdict::Failed | Verdict::Errored => "the run as a whole did not pass",
+    }
+}
+
 /// Puts colour on text, or does not.
 #[derive(Clone, Copy, Debug)]
 pub struct Paint {

@@ -17,7 +17,7 @@ mod program;
 mod protocol;
 mod report;
 mod settle;
-mod tap;
+pub mod tap;
 
 pub use history::History;
 pub use outline::{Branch, Counts, Leaf, Outline, Part, Remark, Times};

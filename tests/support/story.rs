@@ -8,6 +8,7 @@ use xenrt::name::CaseId;
 use xenrt::time::Timestamp;
 
 /// Builds events with their numbers and times: the run begins at 09:00 UTC.
+#[derive(Debug)]
 pub struct Story {
     pub events: Vec<Event>,
     now: Timestamp,
