@@ -22,8 +22,6 @@ pub struct Plan {
     /// How many testcases of a class run at a time, by class in lower case.
     pub semaphores: BTreeMap<String, usize>,
     pub criteria: Criteria,
-    /// Whether a blocker that is skipped blocks too (`OPTION_BLOCK_ON_SKIP`).
-    pub block_on_skip: bool,
     /// What the order was shuffled with.
     pub seed: Option<u64>,
 }
@@ -99,6 +97,9 @@ pub struct Note {
 #[derive(Clone)]
 pub struct PlannedCase {
     pub id: CaseId,
+    /// Its reporting group, or empty, and its name in it; several cases may have the same.
+    pub group: String,
+    pub name: String,
     pub role: Role,
     pub work: Work,
     /// Typed arguments of a script.
@@ -110,6 +111,8 @@ pub struct PlannedCase {
     pub priority: Option<u32>,
     pub tc: Option<String>,
     pub sku: Option<String>,
+    /// A free label, for filters.
+    pub ttype: Option<String>,
     /// Whether what follows it is not run when it does not pass.
     pub blocker: bool,
     /// What must have passed before it, by place in [`Plan::cases`].
@@ -164,10 +167,13 @@ pub struct Preparation {
 }
 
 impl PlannedCase {
-    pub fn new(id: CaseId, work: Work, args: Args, words: &[String]) -> PlannedCase {
+    /// A case with a group and a name, of which nothing more is to be said.
+    pub fn new(ids: &mut CaseIds, (group, name): (&str, &str), work: Work, args: Args, words: &[String]) -> PlannedCase {
         let timeout = if let Work::Testcase(testcase) = &work { testcase.meta.timeout } else { None };
         PlannedCase {
-            id,
+            id: ids.next(group, name),
+            group: group.to_string(),
+            name: name.to_string(),
             role: Role::Testcase,
             work,
             args,
@@ -176,6 +182,7 @@ impl PlannedCase {
             priority: None,
             tc: None,
             sku: None,
+            ttype: None,
             blocker: false,
             depends: Vec::new(),
             timeout,
@@ -237,10 +244,10 @@ impl Plan {
                 Origin::Program(_) => Args::new(),
                 _ => typed_args(&testcase.name, &testcase.meta.args, words)?,
             };
-            let (group, name) = testcase.name.rsplit_once('/').unwrap_or(("", &testcase.name));
-            let id = ids.next(group, name);
+            let testcase = Arc::new(testcase);
+            let named = testcase.name.rsplit_once('/').unwrap_or(("", &testcase.name));
             plan.root.steps.push(Step::Case(plan.cases.len()));
-            plan.cases.push(PlannedCase::new(id, Work::Testcase(Arc::new(testcase)), args, words));
+            plan.cases.push(PlannedCase::new(&mut ids, named, Work::Testcase(testcase.clone()), args, words));
         }
         Ok(plan)
     }

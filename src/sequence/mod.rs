@@ -8,7 +8,9 @@
 //! # Source
 //! The grammar of the original's sequence files, which load unchanged.
 
+mod filter;
 mod load;
+mod only;
 mod reference;
 mod scope;
 mod source;
@@ -16,7 +18,9 @@ mod topology;
 mod tree;
 mod xml;
 
+pub use filter::{Asked, Filter, Idle, Named};
 pub use load::{Library, Loaded, load};
+pub use only::KEYS as ONLY_KEYS;
 pub use scope::{Mode, Scope};
 pub use source::Source;
 pub use topology::Topology;

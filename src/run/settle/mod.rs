@@ -238,13 +238,12 @@ impl Settling<'_> {
     }
 
     fn act(&mut self, name: &str, work: Work, inside: Inside, place: &Place) -> Step {
-        let id = self.ids.next("", name);
         let case = PlannedCase {
             role: inside.role,
             parent: inside.group,
             blocker: true,
             written: Some(place.clone()),
-            ..PlannedCase::new(id, work, Args::new(), &[])
+            ..PlannedCase::new(&mut self.ids, ("", name), work, Args::new(), &[])
         };
         self.plan.cases.push(case);
         Step::Case(self.plan.cases.len() - 1)
@@ -269,7 +268,6 @@ impl Settling<'_> {
         }
         let (group, name) = (group_of(case), name_of(case, &resolved));
         let class = self.class(&name, meta.and_then(|m| m.exclusive.as_deref()));
-        let id = self.ids.next(&group, &name);
         let (blocker, timeout) = (meta.is_some_and(|m| m.blocker), meta.and_then(|m| m.timeout));
         let place = self.plan.cases.len();
         self.dependencies.add(place, &group, &name, case, inside.role, &mut self.found);
@@ -279,13 +277,14 @@ impl Settling<'_> {
             priority: case.labels.priority,
             tc: case.labels.tc.clone(),
             sku: case.labels.sku.clone(),
+            ttype: case.labels.ttype.clone(),
             blocker: case.blocker.unwrap_or(blocker),
             timeout: case.timeout.or(timeout),
             retries: self.selection.retries.or(case.retries).unwrap_or_default(),
             class,
             place: machine,
             written: Some(case.place.clone()),
-            ..PlannedCase::new(id, resolved.work(&case.id), args, &words)
+            ..PlannedCase::new(&mut self.ids, (&group, &name), resolved.work(&case.id), args, &words)
         });
         Ok(place)
     }
