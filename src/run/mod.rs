@@ -16,12 +16,16 @@ mod plan;
 mod program;
 mod protocol;
 mod report;
+mod rounds;
+mod select;
 mod settle;
 pub mod tap;
 
 pub use history::History;
 pub use outline::{Branch, Counts, Leaf, Outline, Part, Remark, Times};
 pub use plan::{Done, Group, Note, Plan, PlannedCase, Preparation, Step, Work};
+pub use rounds::Rounds;
+pub use select::select;
 pub use settle::{Selection, settle};
 
 use crate::error::{Error, Kind, Result};

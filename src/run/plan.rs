@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What is to be run.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Plan {
     /// Name of the sequence, if it is one.
     pub sequence: Option<String>,
@@ -27,6 +27,7 @@ pub struct Plan {
 }
 
 /// A part of the plan.
+#[derive(Clone)]
 pub enum Step {
     Group(Group),
     /// By its place in [`Plan::cases`].
@@ -34,6 +35,7 @@ pub enum Step {
 }
 
 /// A serial or parallel.
+#[derive(Clone)]
 pub struct Group {
     /// Unique in the plan; the root is 0.
     pub number: u32,
@@ -208,6 +210,16 @@ impl PlannedCase {
         let (tc, sku) = (self.tc.clone(), self.sku.clone());
         let (role, parent, priority, blocker) = (self.role, Some(self.parent), self.priority, self.blocker);
         Planned { id: self.id.clone(), testcase, title, file, role, parent, priority, tc, sku, blocker }
+    }
+}
+
+impl Step {
+    /// Calls `visit` for each case in it, clean-ups too, in the order of the plan.
+    pub fn each_case(&self, visit: &mut dyn FnMut(usize)) {
+        match self {
+            Step::Case(case) => visit(*case),
+            Step::Group(group) => group.steps.iter().chain(&group.finally).for_each(|step| step.each_case(visit)),
+        }
     }
 }
 

@@ -10,13 +10,14 @@ mod depends;
 mod resolve;
 mod rules;
 
+use super::select::select;
 use super::{Group, Note, Plan, PlannedCase, Preparation, Step, Work};
 use crate::diagnostic::{At, Diagnostic};
 use crate::error::{Blame, Error, Kind, Result};
 use crate::event::{Place, Role};
 use crate::name::CaseIds;
 use crate::script::{Args, Catalog, Origin};
-use crate::sequence::{self, Action, Case, Marvin, Mode, Node, Sequence, Topology};
+use crate::sequence::{self, Action, Case, Filter, Marvin, Mode, Node, Sequence, Topology};
 use crate::vars::Variables;
 use depends::Dependencies;
 use resolve::{Resolved, Resolver};
@@ -27,16 +28,13 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     pub mode: Mode,
+    pub filter: Filter,
     /// Without what the sequence prepares (`--noprepare`).
     pub no_prepare: bool,
     /// Without hosts, networks, storage and pools in what it prepares (`--nohostprepare`).
     pub no_host_prepare: bool,
     /// Without clean-ups (`--no-finally`).
     pub no_finally: bool,
-    /// How often a testcase may be tried again, instead of what the sequence says.
-    pub retries: Option<u32>,
-    /// Limit of all tests together.
-    pub run_limit: Option<Duration>,
     /// Limit of each serial and parallel, instead of what the sequence says.
     pub group_limit: Option<Duration>,
 }
@@ -67,7 +65,9 @@ pub fn settle(
     settling.root()?;
     let Settling { mut plan, mut found, dependencies, .. } = settling;
     dependencies.settle(&mut plan, &mut found);
-    Ok((plan, found.diagnostics))
+    let mut diagnostics = found.diagnostics;
+    diagnostics.extend(select(&mut plan, &selection.filter));
+    Ok((plan, diagnostics))
 }
 
 /// What was found wrong.
@@ -125,16 +125,14 @@ impl Settling<'_> {
     fn root(&mut self) -> Result<()> {
         let mut root = Group::default();
         let mut children = Children::default();
-        let place = Place { file: self.sequence.file.clone(), line: 0, column: 0 };
         let inside = Inside { group: root.number, role: Role::Action, depth: 0 };
-        self.prepare(inside, &place, &mut children);
+        self.prepare(inside, None, &mut children);
         if let Some(tests) = &self.sequence.root {
             root = Group { number: root.number, ..self.shell(tests) };
             self.fill(&mut root, tests, Role::Testcase, children)?;
         } else {
             (root.steps, root.notes) = (children.steps, children.notes);
         }
-        root.timeout = [root.timeout, self.selection.run_limit].into_iter().flatten().min();
         self.plan.root = root;
         Ok(())
     }
@@ -213,20 +211,20 @@ impl Settling<'_> {
         // A clean-up stays one, whatever it does.
         let inside = if inside.role == Role::Cleanup { inside } else { Inside { role: Role::Action, ..inside } };
         match action {
-            Action::Prepare { place } => self.prepare(inside, place, children),
+            Action::Prepare { place } => self.prepare(inside, Some(place), children),
             Action::Sleep { place, duration } => {
-                let step = self.act("sleep", Work::Sleep(*duration), inside, place);
+                let step = self.act("sleep", Work::Sleep(*duration), inside, Some(place));
                 children.steps.push(step);
             }
         }
     }
 
     /// What the sequence prepares: first `preprepare`, then `prepare`, each time.
-    fn prepare(&mut self, inside: Inside, place: &Place, children: &mut Children) {
+    fn prepare(&mut self, inside: Inside, place: Option<&Place>, children: &mut Children) {
         for (name, topology) in [("preprepare", &self.sequence.preprepare), ("prepare", &self.sequence.prepare)] {
             let Some(topology) = topology.as_ref().filter(|asked| **asked != Topology::default()) else { continue };
             if self.selection.no_prepare {
-                let mut note = left_out(name.to_string(), "--noprepare", Some(place).filter(|p| p.line > 0));
+                let mut note = left_out(name.to_string(), "--noprepare", place);
                 (note.depth, note.made) = (inside.depth, children.steps.len()..children.steps.len());
                 children.notes.push(note);
                 continue;
@@ -237,12 +235,12 @@ impl Settling<'_> {
         }
     }
 
-    fn act(&mut self, name: &str, work: Work, inside: Inside, place: &Place) -> Step {
+    fn act(&mut self, name: &str, work: Work, inside: Inside, place: Option<&Place>) -> Step {
         let case = PlannedCase {
             role: inside.role,
             parent: inside.group,
             blocker: true,
-            written: Some(place.clone()),
+            written: place.cloned(),
             ..PlannedCase::new(&mut self.ids, ("", name), work, Args::new(), &[])
         };
         self.plan.cases.push(case);
@@ -280,7 +278,7 @@ impl Settling<'_> {
             ttype: case.labels.ttype.clone(),
             blocker: case.blocker.unwrap_or(blocker),
             timeout: case.timeout.or(timeout),
-            retries: self.selection.retries.or(case.retries).unwrap_or_default(),
+            retries: case.retries.unwrap_or_default(),
             class,
             place: machine,
             written: Some(case.place.clone()),
