@@ -169,13 +169,13 @@ pub struct Preparation {
 }
 
 impl PlannedCase {
-    /// A case with a group and a name, of which nothing more is to be said.
-    pub fn new(ids: &mut CaseIds, (group, name): (&str, &str), work: Work, args: Args, words: &[String]) -> PlannedCase {
+    /// A case of which nothing more is to be said. Its group and name are those of its id.
+    pub fn new(id: CaseId, work: Work, args: Args, words: &[String]) -> PlannedCase {
         let timeout = if let Work::Testcase(testcase) = &work { testcase.meta.timeout } else { None };
         PlannedCase {
-            id: ids.next(group, name),
-            group: group.to_string(),
-            name: name.to_string(),
+            group: id.group().to_string(),
+            name: id.name().to_string(),
+            id,
             role: Role::Testcase,
             work,
             args,
@@ -257,9 +257,10 @@ impl Plan {
                 _ => typed_args(&testcase.name, &testcase.meta.args, words)?,
             };
             let testcase = Arc::new(testcase);
-            let named = testcase.name.rsplit_once('/').unwrap_or(("", &testcase.name));
+            let (group, name) = testcase.name.rsplit_once('/').unwrap_or(("", &testcase.name));
+            let (id, group, name) = (ids.next(group, name), group.to_string(), name.to_string());
             plan.root.steps.push(Step::Case(plan.cases.len()));
-            plan.cases.push(PlannedCase::new(&mut ids, named, Work::Testcase(testcase.clone()), args, words));
+            plan.cases.push(PlannedCase { group, name, ..PlannedCase::new(id, Work::Testcase(testcase), args, words) });
         }
         Ok(plan)
     }

@@ -241,7 +241,8 @@ impl Settling<'_> {
             parent: inside.group,
             blocker: true,
             written: place.cloned(),
-            ..PlannedCase::new(&mut self.ids, ("", name), work, Args::new(), &[])
+            name: name.to_string(),
+            ..PlannedCase::new(self.ids.next("", name), work, Args::new(), &[])
         };
         self.plan.cases.push(case);
         Step::Case(self.plan.cases.len() - 1)
@@ -269,7 +270,10 @@ impl Settling<'_> {
         let (blocker, timeout) = (meta.is_some_and(|m| m.blocker), meta.and_then(|m| m.timeout));
         let place = self.plan.cases.len();
         self.dependencies.add(place, &group, &name, case, inside.role, &mut self.found);
+        let id = self.ids.next(&group, &name);
         self.plan.cases.push(PlannedCase {
+            group,
+            name,
             role: inside.role,
             parent: inside.group,
             priority: case.labels.priority,
@@ -282,7 +286,7 @@ impl Settling<'_> {
             class,
             place: machine,
             written: Some(case.place.clone()),
-            ..PlannedCase::new(&mut self.ids, (&group, &name), resolved.work(&case.id), args, &words)
+            ..PlannedCase::new(id, resolved.work(&case.id), args, &words)
         });
         Ok(place)
     }
