@@ -35,6 +35,13 @@ impl fmt::Display for Secret {
     }
 }
 
+/// Whether a variable of this name holds a secret: `DB_PASSWORD`, `API/TOKEN`.
+pub fn names_a_secret(name: &str) -> bool {
+    const SIGNS: [&str; 6] = ["PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIAL"];
+    let name = name.to_ascii_uppercase();
+    SIGNS.iter().any(|sign| name.contains(sign))
+}
+
 /// The secrets of a run. Shared: one learnt later is masked from then on.
 #[derive(Clone, Default)]
 pub struct Mask(Arc<RwLock<Vec<String>>>);
@@ -88,6 +95,15 @@ mod tests {
         mask.learn(&Secret::new("hunter22-longer"));
         assert_eq!(mask.apply("ssh hunter22-longer and hunter22").unwrap(), format!("ssh {MASK} and {MASK}"));
         assert_eq!(mask.apply("nothing here"), None);
+    }
+
+    #[test]
+    fn a_secret_is_known_by_its_name() {
+        for (name, expected) in
+            [("DB_PASSWORD", true), ("API/token", true), ("RootPasswords", true), ("KEYBOARD", false), ("PASS_CRITERIA", false)]
+        {
+            assert_eq!(names_a_secret(name), expected, "{name}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::Io;
 use crate::error::{Blame, Error, Kind, Result, Whereabouts};
 use crate::lab::{Access, Address, Lab};
-use crate::secret::{Mask, Secret};
+use crate::secret::{Mask, Secret, names_a_secret};
 use crate::vars::Variables;
 use crate::wire::ssh::HostKeys;
 use std::path::PathBuf;
@@ -80,6 +80,9 @@ impl AccessArgs {
         let candidates = access.password.iter().chain(&access.root_passwords).chain(&access.passphrase);
         for secret in addresses.iter().filter_map(Address::password).chain(candidates) {
             mask.learn(secret);
+        }
+        for name in variables.names().filter(|name| names_a_secret(name)) {
+            variables.history(name).for_each(|(_, setting)| mask.learn(&Secret::new(&setting.value)));
         }
         Ok(Lab::attach(&addresses, &access))
     }

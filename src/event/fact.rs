@@ -152,6 +152,7 @@ pub enum Fact {
     /// The last fact of a run, unless it goes on (`RunResumed`). A log without it is of a run that died.
     RunFinished {
         verdict: Verdict,
+        /// Since the run began, or was last taken up.
         took: f64,
     },
     /// A fact of a later version: kept and passed on as it was.

@@ -12,6 +12,7 @@ mod junit;
 mod outline;
 mod output;
 mod part;
+mod past;
 mod plan;
 mod program;
 mod protocol;
@@ -23,6 +24,7 @@ pub mod tap;
 
 pub use history::History;
 pub use outline::{Branch, Counts, Leaf, Outline, Part, Remark, Times};
+pub use past::Past;
 pub use plan::{Done, Group, Note, Plan, PlannedCase, Preparation, Step, Work};
 pub use rounds::Rounds;
 pub use select::select;
@@ -69,8 +71,8 @@ pub struct Settings {
 pub struct Resumed {
     /// What had ended and is run again.
     pub again: Vec<CaseId>,
-    /// How long it has been running before.
-    pub before: Duration,
+    /// How many rounds have been planned before, the first with them.
+    pub rounds: usize,
 }
 
 /// Runs plans.
@@ -124,9 +126,8 @@ impl Runner {
             ..Tested::default()
         };
         let results = plan.cases.iter().zip(outcomes).map(tested);
-        let before = self.settings.resumed.as_ref().map_or(Duration::ZERO, |resumed| resumed.before);
         let verdict = Judgement::over(&plan.criteria, results, self.cancel.reason() == Some(Stop::User)).verdict;
-        self.bus.publish(None, Fact::RunFinished { verdict, took: (before + clock.elapsed()).as_secs_f64() });
+        self.bus.publish(None, Fact::RunFinished { verdict, took: clock.elapsed().as_secs_f64() });
         Ok(verdict)
     }
 

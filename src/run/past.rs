@@ -1,0 +1,285 @@
+//! What a run has done before, as its log tells it: what of that stands when the run is taken up again, and what is run again.
+
+use super::{Done, Group, Plan, Step};
+use crate::error::{Blame, Error, Kind, Result};
+use crate::event::log::LogReader;
+use crate::event::{Beginning, Block, Counts, Event, Fact, Outcome, Planned, PlannedStep, Role};
+use crate::name::CaseId;
+use crate::report::{Case, Summary};
+use crate::script::Catalog;
+use std::collections::{HashMap, HashSet};
+
+/// What a run has done before.
+pub struct Past {
+    pub beginning: Beginning,
+    /// The command line by which it was begun, or last taken up. Secrets are masked.
+    pub command: Vec<String>,
+    pub summary: Summary,
+    /// Number of the last event.
+    pub last: u64,
+    /// How many bytes of the log are whole events.
+    pub whole: u64,
+    /// What was planned: at the beginning, and with each further round.
+    rounds: Vec<Round>,
+    /// The serials and parallels that have ended, with their blocks.
+    ended: HashMap<u32, Option<Block>>,
+}
+
+struct Round {
+    steps: Vec<PlannedStep>,
+    plan: Vec<Planned>,
+}
+
+impl Past {
+    /// Reads a log. Its last line may be torn.
+    ///
+    /// # Errors
+    /// `Malformed`: a line in the middle is no event, or there is no plan; those of reading.
+    pub fn read(mut log: LogReader) -> Result<Past> {
+        let mut past: Option<Past> = None;
+        let mut torn: Option<Error> = None;
+        while let Some(event) = log.next() {
+            match (event, torn.take()) {
+                (Ok(_), Some(error)) => {
+                    let help = "nobody knows what it said, so the run cannot go on: run it anew";
+                    return Err(error.blame(Blame::User).help(help));
+                }
+                (Ok(event), None) => past = Some(Past::with(past, event)?),
+                // As long as nothing comes after it, it is what was being written when the run died.
+                (Err(error), before) if error.kind == Kind::Malformed => torn = before.or(Some(error)),
+                (Err(error), _) => return Err(error),
+            }
+        }
+        let whole = log.whole();
+        past.map(|past| Past { whole, ..past }).ok_or_else(unplanned)
+    }
+
+    fn with(past: Option<Past>, event: Event) -> Result<Past> {
+        let mut past = match (past, &event.fact) {
+            (Some(past), _) => past,
+            (None, Fact::RunStarted(beginning)) => Past::begun(beginning),
+            (None, _) => return Err(unplanned()),
+        };
+        past.summary.apply(&event);
+        past.last = event.seq;
+        match event.fact {
+            Fact::RunResumed { command, .. } => past.command = command,
+            Fact::PlanExtended { steps, plan } => past.rounds.push(Round { steps, plan }),
+            Fact::StepStarted { step } => drop(past.ended.remove(&step)),
+            Fact::StepFinished { step, block, .. } => drop(past.ended.insert(step, block)),
+            _ => {}
+        }
+        Ok(past)
+    }
+
+    fn begun(beginning: &Beginning) -> Past {
+        let rounds = vec![Round { steps: beginning.steps.clone(), plan: beginning.plan.clone() }];
+        Past {
+            beginning: beginning.clone(),
+            command: beginning.command.clone(),
+            summary: Summary::default(),
+            last: 0,
+            whole: 0,
+            rounds,
+            ended: HashMap::new(),
+        }
+    }
+
+    /// How many rounds have been planned, the first with them.
+    pub fn rounds(&self) -> usize {
+        self.rounds.len()
+    }
+
+    /// What has ended and is run again all the same: what was cut off when the run was stopped, what that had blocked, and the
+    /// clean-ups of serials and parallels that go on.
+    pub fn again(&self) -> Vec<CaseId> {
+        let mut again: HashSet<&CaseId> = self.cases().filter(|(_, case)| is_cut_off(case)).map(|(planned, _)| &planned.id).collect();
+        for (planned, case) in self.cases() {
+            if let Some(Block::Case { id, .. } | Block::FailFast { id, .. }) = case.block.as_deref()
+                && again.contains(id)
+            {
+                again.insert(&planned.id);
+            }
+        }
+        for round in &self.rounds {
+            let owners = Owners::of(round);
+            let mut unfinished = HashSet::new();
+            for (planned, case) in self.cases_of(round).filter(|(planned, _)| planned.role != Role::Cleanup) {
+                if case.outcome.is_none() || again.contains(&planned.id) {
+                    unfinished.extend(owners.around(planned.parent));
+                }
+            }
+            for (planned, case) in self.cases_of(round).filter(|(p, _)| p.role == Role::Cleanup) {
+                let is_result = case.outcome.is_some_and(|outcome| outcome != Outcome::Skipped);
+                if is_result && owners.cleaned(planned.parent).is_some_and(|step| unfinished.contains(&step)) {
+                    again.insert(&planned.id);
+                }
+            }
+        }
+        self.cases().filter(|(planned, _)| again.contains(&planned.id)).map(|(planned, _)| planned.id.clone()).collect()
+    }
+
+    /// Whether everything planned has its result, and nothing of it is to be run again.
+    pub fn is_whole(&self) -> bool {
+        self.summary.is_over() && self.cases().all(|(_, case)| case.outcome.is_some()) && self.again().is_empty()
+    }
+
+    fn cases(&self) -> impl Iterator<Item = (&Planned, &Case)> {
+        self.rounds.iter().flat_map(|round| self.cases_of(round))
+    }
+
+    fn cases_of<'a>(&'a self, round: &'a Round) -> impl Iterator<Item = (&'a Planned, &'a Case)> {
+        round.plan.iter().filter_map(|planned| Some((planned, self.summary.case(&planned.id)?)))
+    }
+
+    /// Puts what stands into the plan of a round, so that it is not run again.
+    ///
+    /// # Errors
+    /// `Malformed`, blamed on the user: the plan is not the one that was begun.
+    pub fn take_over(&self, round: usize, plan: &mut Plan, catalog: &Catalog) -> Result<()> {
+        let Some(before) = self.rounds.get(round) else { return Ok(()) };
+        same(before, plan, catalog)?;
+        let again: HashSet<CaseId> = self.again().into_iter().collect();
+        for planned in &mut plan.cases {
+            let case = self.summary.case(&planned.id).filter(|case| !again.contains(&case.id));
+            planned.done = case.and_then(done);
+        }
+        let is_done: Vec<bool> = plan.cases.iter().map(|case| case.done.is_some()).collect();
+        self.close(&mut plan.root, &is_done);
+        Ok(())
+    }
+
+    /// Marks the serials and parallels in which nothing is to be run any more. Returns whether this is one of them.
+    fn close(&self, group: &mut Group, is_done: &[bool]) -> bool {
+        let mut is_closed = true;
+        for step in group.steps.iter_mut().chain(&mut group.finally) {
+            is_closed &= match step {
+                Step::Group(group) => self.close(group, is_done),
+                Step::Case(case) => is_done.get(*case).copied().unwrap_or_default(),
+            };
+        }
+        group.done = if is_closed { self.ended.get(&group.number).cloned() } else { None };
+        group.done.is_some()
+    }
+}
+
+/// The result of a case, as what depends on it sees it.
+fn done(case: &Case) -> Option<Done> {
+    let mut subcases = Counts::default();
+    case.notes().subcases.iter().for_each(|subcase| subcases[subcase.outcome as usize] += 1);
+    Some(Done { outcome: case.outcome?, subcases, block: case.block.as_deref().cloned() })
+}
+
+/// Whether it has no other result than that the run was stopped.
+fn is_cut_off(case: &Case) -> bool {
+    let is_stop = |failure: &crate::event::Failure| (failure.kind, failure.blame) == (Kind::Cancelled, Blame::User);
+    case.outcome == Some(Outcome::Errored) && case.failure.as_deref().is_some_and(is_stop)
+}
+
+fn unplanned() -> Error {
+    let error = Error::new(Kind::Malformed, "the run died before it had a plan, so there is nothing to go on with");
+    error.blame(Blame::User).help("run it anew")
+}
+
+/// Which serials and parallels are around what.
+struct Owners {
+    parents: HashMap<u32, u32>,
+    /// Those that have anything but clean-ups in them.
+    working: HashSet<u32>,
+}
+
+impl Owners {
+    fn of(round: &Round) -> Owners {
+        let parents = round.steps.iter().filter_map(|step| Some((step.step, step.parent?))).collect();
+        let mut owners = Owners { parents, working: HashSet::new() };
+        for planned in round.plan.iter().filter(|planned| planned.role != Role::Cleanup) {
+            let around: Vec<u32> = owners.around(planned.parent).collect();
+            owners.working.extend(around);
+        }
+        owners
+    }
+
+    /// A step and all that it is in.
+    fn around(&self, step: Option<u32>) -> impl Iterator<Item = u32> {
+        // A log may hold anything, a circle too.
+        std::iter::successors(step, |step| self.parents.get(step).copied()).take(self.parents.len() + 1)
+    }
+
+    /// What a clean-up that is a child of `step` cleans up.
+    fn cleaned(&self, step: Option<u32>) -> Option<u32> {
+        self.around(step).find(|step| self.working.contains(step))
+    }
+}
+
+/// Compares the plan of today with the one that was begun.
+fn same(before: &Round, plan: &Plan, catalog: &Catalog) -> Result<()> {
+    let steps = plan.root.planned();
+    let cases: Vec<Planned> = plan.cases.iter().map(|case| case.planned(catalog)).collect();
+    let parts = |step: &PlannedStep| (step.step, step.parent, step.order);
+    let difference = first_difference(&before.plan, &cases, |old, new| {
+        let told = |what: &str, old: &str, new: &str| Some(format!("{what} was {old}, now it is {new}"));
+        match () {
+            () if old.id != new.id => told("the case", &format!("`{}`", old.id), &format!("`{}`", new.id)),
+            () if old.role != new.role => told(&format!("`{}`", old.id), old.role.word(), new.role.word()),
+            () if old.testcase != new.testcase => told(&format!("`{}`", old.id), &old.testcase, &new.testcase),
+            () if old.parent != new.parent => Some(format!("`{}` is in another serial or parallel", old.id)),
+            () => None,
+        }
+    });
+    let difference = difference.or_else(|| {
+        let changed = |old: &PlannedStep, new: &PlannedStep| (parts(old) != parts(new)).then(|| "a serial or parallel is another".into());
+        // A log of an older program has none.
+        if before.steps.is_empty() { None } else { first_difference(&before.steps, &steps, changed) }
+    });
+    match difference {
+        None => Ok(()),
+        Some(difference) => {
+            let error = Error::new(Kind::Malformed, format!("the plan is not the one that was begun: {difference}"));
+            Err(error.blame(Blame::User).help("put the files back as they were; or xrt --rerun-failed, which makes a new run"))
+        }
+    }
+}
+
+/// The first place at which two lists differ, in words.
+fn first_difference<T: Named>(old: &[T], new: &[T], differ: impl Fn(&T, &T) -> Option<String>) -> Option<String> {
+    let changed = old.iter().zip(new).enumerate().find_map(|(place, (old, new))| {
+        let what = differ(old, new)?;
+        Some(format!("{what} (the {} of {})", ordinal(place + 1), T::WHAT))
+    });
+    changed.or_else(|| match (old.get(new.len()), new.get(old.len())) {
+        (Some(gone), _) => Some(format!("{} is not in it any more", gone.named())),
+        (_, Some(more)) => Some(format!("{} is new in it", more.named())),
+        (None, None) => None,
+    })
+}
+
+trait Named {
+    const WHAT: &str;
+    fn named(&self) -> String;
+}
+
+impl Named for Planned {
+    const WHAT: &str = "the plan";
+    fn named(&self) -> String {
+        format!("`{}`", self.id)
+    }
+}
+
+impl Named for PlannedStep {
+    const WHAT: &str = "its serials and parallels";
+    fn named(&self) -> String {
+        let named = if self.label.is_empty() { String::new() } else { format!(" `{}`", self.label) };
+        format!("a serial or parallel{named}")
+    }
+}
+
+/// "1st", "12th".
+fn ordinal(number: usize) -> String {
+    let ending = match (number % 10, number % 100) {
+        (1, rest) if rest != 11 => "st",
+        (2, rest) if rest != 12 => "nd",
+        (3, rest) if rest != 13 => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
