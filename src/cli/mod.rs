@@ -10,10 +10,11 @@ mod table;
 mod variables;
 pub mod xrt;
 
-use crate::error::{Error, Exit, Kind, Result};
+use crate::error::{Error, Exit, Kind, Result, Whereabouts};
 use crate::report::{self, Opening, Report};
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Of the environment's `XRT_` names, secrets that only the login reads.
 const NOT_VARIABLES: [&str; 2] = ["PASSWORD", "KEY_PASSPHRASE"];
@@ -21,6 +22,14 @@ const NOT_VARIABLES: [&str; 2] = ["PASSWORD", "KEY_PASSPHRASE"];
 /// What a subcommand knows of the process it runs in.
 pub struct Io {
     color: ColorChoice,
+    /// What a past run was told, when it is taken up again.
+    recorded: Option<Recorded>,
+}
+
+/// The command line of a past run, and what its environment set (`XRT_…`).
+struct Recorded {
+    words: Vec<String>,
+    environment: BTreeMap<String, String>,
 }
 
 /// When colours are used.
@@ -34,23 +43,38 @@ pub enum ColorChoice {
 
 impl Io {
     pub fn new(color: ColorChoice) -> Io {
-        Io { color }
+        Io { color, recorded: None }
+    }
+
+    /// The same process, as if it had been given a past command line and its settings. Secrets that only the login reads stay those
+    /// of today.
+    pub fn as_recorded(&self, color: ColorChoice, words: Vec<String>, environment: BTreeMap<String, String>) -> Io {
+        Io { color, recorded: Some(Recorded { words, environment }) }
     }
 
     /// An environment variable that is set to some text.
     pub fn env(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok().filter(|value| !value.is_empty())
+        match &self.recorded {
+            Some(recorded) if is_setting(name) => recorded.environment.get(name).cloned(),
+            _ => std::env::var(name).ok(),
+        }
+        .filter(|value| !value.is_empty())
     }
 
     /// All of the environment that is text.
     pub fn environment(&self) -> impl Iterator<Item = (String, String)> {
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        let recorded = self.recorded.as_ref().map(|recorded| recorded.environment.clone());
+        let is_ours = recorded.is_none();
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(move |(name, _)| is_ours || !is_setting(name))
+            .chain(recorded.into_iter().flatten())
     }
 
     /// What the environment sets, by the names of the variables: `XRT_SITE` sets `SITE`.
     pub fn variables(&self) -> impl Iterator<Item = (String, String)> {
         let named = |(name, value): (String, String)| Some((name.strip_prefix("XRT_")?.to_string(), value));
-        self.environment().filter_map(named).filter(|(name, _)| !NOT_VARIABLES.contains(&name.as_str()))
+        self.environment().filter(|(name, _)| is_setting(name)).filter_map(named)
     }
 
     pub fn home(&self) -> PathBuf {
@@ -68,8 +92,19 @@ impl Io {
         std::env::current_dir().unwrap_or_default()
     }
 
+    /// Makes relative paths begin in this directory.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn go_to(&self, dir: &Path) -> Result<()> {
+        std::env::set_current_dir(dir).at(format_args!("go into the directory `{}`", dir.display()))
+    }
+
     /// The words of the command line.
     pub fn args(&self) -> Vec<String> {
+        if let Some(recorded) = &self.recorded {
+            return recorded.words.clone();
+        }
         std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
     }
 
@@ -147,6 +182,11 @@ impl Io {
         // In a container no locale is set at all, and every terminal of today shows UTF-8.
         !(locale.is_empty() || locale.contains("utf-8") || locale.contains("utf8"))
     }
+}
+
+/// Whether a name of the environment sets a variable or an option.
+fn is_setting(name: &str) -> bool {
+    name.strip_prefix("XRT_").is_some_and(|name| !NOT_VARIABLES.contains(&name))
 }
 
 /// Columns and rows of the terminal that the standard output is.

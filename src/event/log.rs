@@ -92,6 +92,10 @@ impl ClaimedLog {
         Ok(ClaimedLog { file, path: path.to_path_buf() })
     }
 
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Its events, from the first.
     ///
     /// # Errors

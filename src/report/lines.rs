@@ -99,6 +99,7 @@ impl Lines {
         };
         match &event.fact {
             Fact::RunStarted { .. } => self.begin(summary, out),
+            Fact::RunResumed { .. } => self.resumed(summary, out),
             Fact::CaseStarted { .. } if self.says(Verbosity::Verbose) => note("START", case.map_or("", |c| &c.title)),
             Fact::PhaseStarted { phase } if self.says(Verbosity::Calls) => note("PHASE", phase.word()),
             Fact::Logged { level, text } => {
@@ -201,6 +202,26 @@ impl Lines {
         let on = if run.targets.is_empty() { String::new() } else { format!("  on {}", clean(&run.targets.join(", "))) };
         let head = self.paint.bold(&format!("xrt {}", clean(&run.version)));
         let _ = writeln!(out, "{head}  run {}  {}{workers}{on}", clean(&run.id), count(summary.cases().len(), "testcase"));
+    }
+
+    /// "xrt 0.1.0  run 20261122-…  resumed: 12 of 40 have a result, 3 were running, 25 had not started".
+    fn resumed(&self, summary: &Summary, out: &mut String) {
+        if !self.says(Verbosity::Normal) {
+            return;
+        }
+        let run = summary.run();
+        let (running, waiting): (Vec<&Case>, Vec<&Case>) =
+            summary.cases().iter().filter(|case| case.outcome.is_none()).partition(|case| case.has_begun());
+        let finished = summary.cases().len() - running.len() - waiting.len();
+        let (running, waiting) = (running.len(), waiting.len());
+        let was = if running == 1 { "was" } else { "were" };
+        let head = self.paint.bold(&format!("xrt {}", clean(&run.version)));
+        let _ = writeln!(
+            out,
+            "{head}  run {}  resumed: {finished} of {} have a result, {running} {was} running, {waiting} had not started",
+            clean(&run.id),
+            summary.cases().len()
+        );
     }
 
     /// The word of a line about something that is no result.

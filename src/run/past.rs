@@ -93,7 +93,8 @@ impl Past {
     /// What has ended and is run again all the same: what was cut off when the run was stopped, what that had blocked, and the
     /// clean-ups of serials and parallels that go on.
     pub fn again(&self) -> Vec<CaseId> {
-        let mut again: HashSet<&CaseId> = self.cases().filter(|(_, case)| is_cut_off(case)).map(|(planned, _)| &planned.id).collect();
+        let mut again: HashSet<&CaseId> =
+            self.cases().filter(|(_, case)| is_cut_off(case)).map(|(planned, _)| &planned.id).collect();
         for (planned, case) in self.cases() {
             if let Some(Block::Case { id, .. } | Block::FailFast { id, .. }) = case.block.as_deref()
                 && again.contains(id)
@@ -227,7 +228,8 @@ fn same(before: &Round, plan: &Plan, catalog: &Catalog) -> Result<()> {
         }
     });
     let difference = difference.or_else(|| {
-        let changed = |old: &PlannedStep, new: &PlannedStep| (parts(old) != parts(new)).then(|| "a serial or parallel is another".into());
+        let changed =
+            |old: &PlannedStep, new: &PlannedStep| (parts(old) != parts(new)).then(|| "a serial or parallel is another".into());
         // A log of an older program has none.
         if before.steps.is_empty() { None } else { first_difference(&before.steps, &steps, changed) }
     });

@@ -9,7 +9,9 @@ mod new;
 mod plan;
 mod repl;
 mod replay;
+mod resume;
 mod run;
+mod words;
 
 use super::{ColorChoice, Io, ended, start_tracing};
 use crate::error::{Error, Exit, Kind, Result};
@@ -134,7 +136,7 @@ pub fn main() -> ExitCode {
     let io = Io::new(color);
     start_tracing(&io);
     let result = match parsed.command {
-        None => run::run(&io, &parsed.run),
+        None => resume::run(&io, &parsed.run),
         Some(Command::Check(args)) => check::run(&io, &args),
         Some(Command::Completions(args)) => completions::run(&io, &args),
         Some(Command::Help(args)) => help::run(&io, &args),

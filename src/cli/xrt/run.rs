@@ -1,5 +1,6 @@
 //! `xrt`: runs testcases.
 
+use super::resume::{ResumeArgs, Resuming};
 use super::{Common, ScriptArgs};
 use crate::cli::access::{AccessArgs, masked};
 use crate::cli::variables::VariableArgs;
@@ -36,7 +37,7 @@ pub const CLEANUP: &str = "10m";
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct RunArgs {
     /// The testcase: a file, a directory, a name, a dotted name or an alias; any executable will do. May be repeated
-    #[arg(short = 'T', long, value_name = "TESTCASE", required = true)]
+    #[arg(short = 'T', long, value_name = "TESTCASE", required_unless_present_any = ["resume", "rerun_failed"])]
     pub testcase: Vec<String>,
 
     /// Arguments of the testcase: key=value, or a word for a true flag
@@ -70,6 +71,9 @@ pub struct RunArgs {
     pub no_check: bool,
 
     #[command(flatten)]
+    pub again: ResumeArgs,
+
+    #[command(flatten)]
     pub scripts: ScriptArgs,
 
     /// Put the results into a new directory below this one
@@ -96,11 +100,11 @@ pub struct RunArgs {
     pub common: Common,
 }
 
-/// Runs what was asked for.
+/// Runs what was asked for, or goes on with it.
 ///
 /// # Errors
 /// Usage; a report or the event log that could not be written.
-pub fn run(io: &Io, args: &RunArgs) -> Result<Exit> {
+pub fn go(io: &Io, args: &RunArgs, resuming: Option<Resuming>) -> Result<Exit> {
     let variables = args.variables.load(io)?;
     let scripts = args.scripts.load()?;
     let catalog = Catalog::new(scripts.clone());
@@ -112,16 +116,20 @@ pub fn run(io: &Io, args: &RunArgs) -> Result<Exit> {
             return Ok(Exit::Usage);
         }
     };
-    let plan = Plan::of(testcases, &args.words, usize::from(args.workers))?;
+    let mut plan = Plan::of(testcases, &args.words, usize::from(args.workers))?;
+    let resumed = resuming.as_ref().map(|resuming| resuming.settle(&mut plan, &catalog)).transpose()?;
     for spec in &args.report {
         report::asked(spec)?;
     }
     let mask = Mask::default();
     let lab = Arc::new(args.access.attach(io, &variables, &mask)?);
-    let results = Results::make(&args.results)?;
+    let results = match &resuming {
+        None => Results::make(&args.results)?,
+        Some(resuming) => Results::again(resuming.run(), &resuming.dir)?,
+    };
     let cancel = Cancel::new();
     let is_live = io.is_terminal() && !args.plain && !report::takes_the_output(&args.report);
-    let (bus, stream) = open_stream(io, args, is_live, &results, &mask, &cancel)?;
+    let (bus, stream) = open_stream(io, args, is_live, &results, &mask, &cancel, resuming)?;
     let left = format!("results so far: {}", results.dir.display());
     signals::listen(cancel.clone(), telling(is_live, &bus), move || left.clone());
     let settings = Settings {
@@ -135,7 +143,7 @@ pub fn run(io: &Io, args: &RunArgs) -> Result<Exit> {
         collect_logs: !args.no_logs,
         results: results.dir.clone(),
         variables: variables.into(),
-        resumed: None,
+        resumed,
     };
     let runner = Runner { settings, lab, scripts, bus, cancel };
     let verdict = runner.run(&plan);
@@ -184,13 +192,28 @@ impl Results {
         let dir = below.join(&run);
         std::fs::create_dir_all(below).at(format_args!("make the directory `{}`", below.display()))?;
         std::fs::create_dir(&dir).at(format_args!("make the directory `{}`", dir.display()))?;
-        // Made beside and renamed, so that it always points somewhere, also when two runs begin at once.
-        let fresh = below.join(format!(".latest-{run}"));
-        std::os::unix::fs::symlink(&run, &fresh)
-            .and_then(|()| std::fs::rename(&fresh, below.join("latest")))
-            .at(format_args!("point `{}` at the results", below.join("latest").display()))?;
+        point_at(below, &run)?;
         Ok(Results { run, dir })
     }
+
+    /// The results of a run that goes on. `latest` beside them points at them, if there is one.
+    fn again(run: &str, dir: &Path) -> Result<Results> {
+        if let (Some(below), Some(name)) = (dir.parent(), dir.file_name().and_then(|name| name.to_str()))
+            && below.join("latest").is_symlink()
+        {
+            point_at(below, name)?;
+        }
+        Ok(Results { run: run.to_string(), dir: dir.to_path_buf() })
+    }
+}
+
+/// Points `<below>/latest` at the results of a run.
+fn point_at(below: &Path, name: &str) -> Result<()> {
+    // Made beside and renamed, so that it always points somewhere, also when two runs begin at once.
+    let fresh = below.join(format!(".latest-{name}"));
+    std::os::unix::fs::symlink(name, &fresh)
+        .and_then(|()| std::fs::rename(&fresh, below.join("latest")))
+        .at(format_args!("point `{}` at the results", below.join("latest").display()))
 }
 
 /// How a person is told something while a run goes on. Where what runs now is drawn, only a fact gets onto the screen: the next drawing
@@ -211,13 +234,18 @@ fn open_stream(
     results: &Results,
     mask: &Mask,
     cancel: &Cancel,
+    resuming: Option<Resuming>,
 ) -> Result<(Bus, crate::event::Stream)> {
     let verbosity = Verbosity::from_flags(args.quiet, args.verbose);
     let always = ["testlog", "junit", "html"].map(String::from);
     let specs: Vec<String> = always.into_iter().chain(args.report.iter().cloned()).collect();
     let reports = io.reports(is_live, &specs, results.dir.clone(), verbosity)?;
-    let log = LogSink::create(&results.dir.join("events.jsonl"))?;
-    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Reports::new(reports))];
+    let reports = Reports::new(reports);
+    let (log, reports, last) = match resuming {
+        None => (LogSink::create(&results.dir.join("events.jsonl"))?, reports, 0),
+        Some(resuming) => resuming.open(reports)?,
+    };
+    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(reports)];
     let cancel = cancel.clone();
-    Bus::start(Box::new(log), sinks, mask.clone(), move |_| cancel.raise(Stop::Unrecorded))
+    Bus::start_after(last, Box::new(log), sinks, mask.clone(), move |_| cancel.raise(Stop::Unrecorded))
 }
