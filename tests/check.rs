@@ -169,9 +169,12 @@ fn check_tells_programs_everything() {
 fn check_needs_something_to_check() {
     let xrt = Xrt::new().file("empty/readme", "").file("latin.rhai", b"// caf\xe9\nfn run(args) { }");
     for (words, expected) in [
-        ("check", "error: nothing to check: there is no directory `scripts` here\n  help: xrt check PATH…\n"),
-        ("check nowhere", "error: no file or directory `nowhere`\n  help: name .rhai files, or directories that hold them\n"),
-        ("check empty", "error: no .rhai file in `empty`\n"),
+        ("check", "error: nothing to check: there is no directory `scripts` or `sequences` here\n  help: xrt check PATH…\n"),
+        (
+            "check nowhere",
+            "error: no file or directory `nowhere`\n  help: name .rhai and .seq files, or directories that hold them\n",
+        ),
+        ("check empty", "error: no .rhai or .seq file in `empty`\n"),
         ("check latin.rhai", "error: `latin.rhai` is not UTF-8 text (byte 6)\n"),
     ] {
         assert_eq!(xrt.clone().args(words).run().ends(2).stderr, expected, "{words}");

@@ -385,7 +385,7 @@ pub struct Frame {
 }
 
 /// A position in a file, both numbers from 1; column 0 is unknown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Place {
     pub file: String,
     pub line: usize,

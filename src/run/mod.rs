@@ -6,6 +6,7 @@
 //! To add a sort of work: a variant of [`Work`] and an arm in `case.rs`. To add a sort of testcase: a file beside `program.rs`.
 
 mod case;
+mod check;
 mod expect;
 mod history;
 mod junit;
@@ -22,6 +23,7 @@ mod select;
 mod settle;
 pub mod tap;
 
+pub use check::check_sequences;
 pub use history::History;
 pub use outline::{Branch, Counts, Leaf, Outline, Part, Remark, Times};
 pub use past::Past;

@@ -9,13 +9,13 @@ use crate::name;
 use rhai::{Engine, Position};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What may stand before a dotted name, as in the original's sequences.
 const PACKAGE: &str = "testcases.";
 
 /// Where a testcase comes from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Origin {
     /// A Rhai script in a file.
     File(PathBuf),
@@ -47,10 +47,15 @@ pub struct Testcase {
 /// A file that may be a testcase: name and origin.
 type Candidate = (String, Origin);
 
+/// A testcase, or what is wrong with it.
+type Read = std::result::Result<Testcase, Vec<Diagnostic>>;
+
 /// Finds testcases.
 pub struct Catalog {
     scripts: Arc<Scripts>,
     checks: bool,
+    /// Those that sequences name: thousands of them name the same few.
+    known: Mutex<HashMap<Candidate, Read>>,
     /// Made when the first alias is looked for.
     index: OnceLock<Index>,
 }
@@ -71,7 +76,7 @@ impl Index {
 
 impl Catalog {
     pub fn new(scripts: Arc<Scripts>) -> Catalog {
-        Catalog { scripts, checks: true, index: OnceLock::new() }
+        Catalog { scripts, checks: true, known: Mutex::default(), index: OnceLock::new() }
     }
 
     /// Takes scripts as they are: what is wrong with them shows when they run.
@@ -101,17 +106,23 @@ impl Catalog {
         Ok(self.read_all(vec![self.locate(reference)?], false))
     }
 
-    /// The one testcase that a sequence names: as [`Catalog::find`], but no directory.
+    /// The one testcase that a sequence names: as [`Catalog::find`], but no directory. It is read once, however often it is named.
     ///
     /// # Errors
     /// As there.
-    pub fn one(&self, reference: &str) -> Result<std::result::Result<Testcase, Vec<Diagnostic>>> {
+    pub fn one(&self, reference: &str) -> Result<Read> {
         if Path::new(reference).is_dir() && self.by_name(reference).is_none() {
             let what = format!("`{reference}` is a directory, and a sequence names one testcase at a time");
             return Err(usage(what, "name each of its testcases in an element of its own"));
         }
-        let read = self.read_all(vec![self.locate(reference)?], false);
-        Ok(read.and_then(|found| found.into_iter().next().ok_or_else(Vec::new)))
+        let candidate = self.locate(reference)?;
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(read) = known().get(&candidate) {
+            return Ok(read.clone());
+        }
+        let read = self.read_all(vec![candidate.clone()], false).and_then(|found| found.into_iter().next().ok_or_else(Vec::new));
+        known().insert(candidate, read.clone());
+        Ok(read)
     }
 
     /// What a reference names: a file, a name, an alias. The original's package of all testcases may stand before it.
@@ -356,26 +367,27 @@ fn name_of(path: &Path, roots: &[PathBuf]) -> String {
     stem
 }
 
-/// Every script below a directory, sorted.
+/// Every file with this ending below a directory, sorted.
 ///
 /// # Errors
 /// The directory cannot be read.
-pub fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
-    let all = scripts_below(dir, "")?;
-    Ok(all.into_iter().filter_map(|(_, origin)| if let Origin::File(path) = origin { Some(path) } else { None }).collect())
-}
-
-fn scripts_below(dir: &Path, prefix: &str) -> Result<Vec<Candidate>> {
+pub fn files_below(dir: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in walkdir::WalkDir::new(dir).follow_links(true).sort_by_file_name() {
         let entry = entry.map_err(|e| {
             Error::new(Kind::NotFound, format!("cannot read the directory `{}`: {e}", dir.display())).blame(Blame::User)
         })?;
-        if entry.file_type().is_file() && entry.path().extension().is_some_and(|e| e == "rhai") {
-            let below = entry.path().strip_prefix(dir).unwrap_or(entry.path()).with_extension("");
-            let name = Path::new(prefix).join(below).display().to_string();
-            found.push((name, Origin::File(entry.into_path())));
+        if entry.file_type().is_file() && entry.path().extension().is_some_and(|e| e == ending) {
+            found.push(entry.into_path());
         }
     }
     Ok(found)
+}
+
+fn scripts_below(dir: &Path, prefix: &str) -> Result<Vec<Candidate>> {
+    let candidate = |path: PathBuf| {
+        let below = path.strip_prefix(dir).unwrap_or(&path).with_extension("");
+        (Path::new(prefix).join(below).display().to_string(), Origin::File(path))
+    };
+    Ok(files_below(dir, "rhai")?.into_iter().map(candidate).collect())
 }
