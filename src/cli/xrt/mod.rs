@@ -11,6 +11,7 @@ mod repl;
 mod replay;
 mod resume;
 mod run;
+mod selection;
 mod words;
 
 use super::{ColorChoice, Io, ended, start_tracing};

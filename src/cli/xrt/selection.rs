@@ -9,6 +9,7 @@ use crate::sequence::{Asked, Filter, Library, Mode, Sequence, load};
 use crate::time::Timestamp;
 use crate::vars::{Layer, Variables};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -108,12 +109,30 @@ pub struct FilterArgs {
 #[command(next_help_heading = "Order")]
 pub struct OrderArgs {
     /// Run in a random order; the same SEED gives the same order. Blockers and what depends on something keep their place
-    #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true)]
-    pub shuffle: Option<Option<u64>>,
+    #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true, default_missing_value = "random")]
+    pub shuffle: Option<Seed>,
 
     /// Run everything so many times
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub repeat: Option<u32>,
+}
+
+/// What an order is shuffled with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seed {
+    Random,
+    Number(u64),
+}
+
+impl FromStr for Seed {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> std::result::Result<Seed, &'static str> {
+        match text {
+            "random" => Ok(Seed::Random),
+            number => number.parse().map(Seed::Number).map_err(|_| "expected a whole number, such as the one that a run has told"),
+        }
+    }
 }
 
 /// What is run.
@@ -211,8 +230,8 @@ impl SelectionArgs {
     fn rounds(&self, plan: Plan, variables: &Variables) -> Result<Rounds> {
         let is_random = variables.boolean("RANDOMISE_TEST_ORDER")?.unwrap_or(false);
         let seed = match self.order.shuffle {
-            Some(Some(seed)) => Some(seed),
-            Some(None) => Some(new_seed()),
+            Some(Seed::Number(seed)) => Some(seed),
+            Some(Seed::Random) => Some(new_seed()),
             None => is_random.then(new_seed),
         };
         Ok(Rounds::new(plan, seed, self.order.repeat))

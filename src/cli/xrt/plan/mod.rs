@@ -4,14 +4,13 @@ mod dot;
 mod svg;
 mod tree;
 
+use super::selection::SelectionArgs;
 use super::{Common, ScriptArgs};
 use crate::cli::Io;
 use crate::cli::variables::VariableArgs;
-use crate::diagnostic::Severity;
 use crate::error::{Blame, Error, Exit, Kind, Result, Whereabouts};
 use crate::report::Verbosity;
-use crate::run::{History, Outline, Selection, settle};
-use crate::sequence::{Library, Mode, load};
+use crate::run::{History, Outline};
 use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
@@ -33,13 +32,8 @@ Exit status: 0, 2 when something is wrong with the sequence, 4 when nothing in i
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct PlanArgs {
-    /// The sequence: a file, or the name of one that is found in ./sequences or inside the program
-    #[arg(short = 's', long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    pub sequence: String,
-
-    /// Take what is wrong with the sequence as warnings
-    #[arg(long)]
-    pub lenient: bool,
+    #[command(flatten)]
+    pub selection: SelectionArgs,
 
     /// Say how long it is to be expected to take, by earlier runs: a results directory, or a directory of such [default: results]
     #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "results", value_hint = clap::ValueHint::AnyPath)]
@@ -62,24 +56,21 @@ pub struct PlanArgs {
 }
 
 pub fn run(io: &Io, args: &PlanArgs) -> Result<Exit> {
-    let mode = if args.lenient { Mode::Lenient } else { Mode::Strict };
     let draw = args.graph.as_deref().map(drawing).transpose()?;
     let history = args.history.as_deref().map(History::read).transpose()?;
+    let Some(file) = &args.selection.sequence.sequence else {
+        let error = Error::new(Kind::Malformed, "nothing to plan: there is no --sequence").blame(Blame::User);
+        return Err(error.help("xrt plan -s FILE"));
+    };
     let (_, catalog) = args.scripts.catalog()?;
-    let loaded = load(&Library::default(), &args.sequence, args.variables.load(io)?, mode)?;
-    let selection = Selection { mode, ..Selection::default() };
-    let (plan, found) = settle(&loaded.sequence, &loaded.variables, &catalog, &selection)?;
-    let mut diagnostics = loaded.diagnostics;
-    diagnostics.extend(found);
-    super::check::show(io, &diagnostics);
-    if diagnostics.iter().any(|d| d.severity == Severity::Error) {
-        io.say("this is wrong with the sequence, and nothing of it would be run; --lenient takes it as warnings");
-        return Ok(Exit::Usage);
-    }
+    let mut variables = args.variables.load(io)?;
+    args.selection.set(&mut variables)?;
+    let Some(chosen) = args.selection.settle(io, &catalog, file, variables)? else { return Ok(Exit::Usage) };
+    let (sequence, plan) = (chosen.sequence, chosen.rounds.all());
     for error in history.iter().flat_map(|history| &history.unread) {
         io.say(&format!("warning: {}", error.report()));
     }
-    let outline = Outline::of(&plan, Some(&loaded.sequence), &catalog, history.as_ref());
+    let outline = Outline::of(&plan, sequence.as_ref(), &catalog, history.as_ref());
     show(io, &outline, args, draw)?;
     let is_empty = outline.counts.testcases > 0 && outline.counts.testcases == outline.counts.skipped;
     Ok(if is_empty { Exit::NothingRan } else { Exit::Passed })
