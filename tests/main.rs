@@ -15,6 +15,8 @@ mod reports;
 mod results;
 mod run;
 mod scripts;
+
+mod sequence_reports;
 mod sinks;
 mod ssh;
 mod support;

@@ -35,7 +35,7 @@ impl Write for Page {
     }
 }
 
-fn console(story: &Story, options: Options) -> String {
+pub fn console(story: &Story, options: Options) -> String {
     let page = Page::default();
     let mut reports = Reports::new(vec![Box::new(Console::new(options, Box::new(page.clone())))]);
     for event in &story.events {
@@ -294,6 +294,7 @@ fn a_run_that_was_cut_off_says_so() {
     NOT RUN  b                 never started
     INCOMPLETE (exit 3)   results: results/20261122-090000-7f3a
        again: xrt --guest h1 --testcase scripts/a.rhai --testcase scripts/b.rhai loops=3
+       rest:  xrt --resume results/20261122-090000-7f3a
        page:  xrt replay results/20261122-090000-7f3a --report html
     ");
 }
@@ -542,7 +543,7 @@ fn unhappy() -> Story {
     story
 }
 
-fn summary_of(story: &Story) -> Summary {
+pub fn summary_of(story: &Story) -> Summary {
     let mut summary = Summary::default();
     story.events.iter().for_each(|e| summary.apply(e));
     summary

@@ -278,7 +278,7 @@ impl Case {
     /// A pass after an attempt that did not pass is flaky, whatever it is called.
     fn own(&self, outcome: Outcome) -> Outcome {
         let did_not_pass = |a: &Attempt| a.outcome.is_some_and(Outcome::is_bad);
-        if outcome == Outcome::Passed && self.attempts.iter().any(did_not_pass) { Outcome::Flaky } else { outcome }
+        if outcome.is_pass() && self.attempts.iter().any(did_not_pass) { Outcome::Flaky } else { outcome }
     }
 }
 

@@ -73,7 +73,10 @@ impl Report for Console {
     }
 
     fn on_tick(&mut self, summary: &Summary) -> Result<()> {
-        self.beat(Timestamp::now(), summary)
+        let now = Timestamp::now();
+        self.lines.settle(summary, &mut self.text);
+        self.hand_over(now)?;
+        self.beat(now, summary)
     }
 
     fn finish(&mut self, summary: &Summary, files: &[PathBuf]) -> Result<()> {

@@ -46,6 +46,11 @@ impl Case {
     pub fn is_test(&self) -> bool {
         self.role == Role::Testcase
     }
+
+    /// Whether its result counts for nothing.
+    pub fn is_cleanup(&self) -> bool {
+        self.role == Role::Cleanup
+    }
 }
 
 pub(super) fn worse(one: Verdict, other: Verdict) -> Verdict {

@@ -202,7 +202,7 @@ fn properties(case: &Case, summary: &Summary) -> Vec<Property> {
         all.push(property(&format!("value.{}", metric.name), value.trim_end()));
     }
     if case.outcome.is_none_or(Outcome::is_bad) {
-        let again = super::lines::rerun(summary.run(), [case.reference()]);
+        let again = super::rerun::of_case(case, summary.run());
         all.push(property("rerun", &text::shell_line(&again)));
     }
     all

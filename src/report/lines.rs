@@ -1,23 +1,19 @@
 //! What a person reads while a run goes on, line by line: shared by the plain console and the live one.
 
+use super::bunch::Bunch;
 use super::card::{Card, failure_card};
 use super::entry::{seconds, subcase_name};
 use super::text::{self, Paint, clean, count, cut_end, cut_middle, file_name, pad, width};
-use super::{Case, Run, Summary};
-use crate::event::{ActionEnd, Event, Fact, Level, Outcome};
+use super::{Case, Summary};
+use crate::event::{ActionEnd, Change, Comparison, Event, Fact, Failure, Level, Outcome, Role};
 use crate::time::Timestamp;
 use crate::unit::{show_duration, show_number};
 use std::fmt::Write;
-use std::path::PathBuf;
 
 /// The widest column of names.
-const NAMES: usize = 48;
+pub(super) const NAMES: usize = 48;
 /// The narrowest: subcases are named in it too.
 const NAMES_AT_LEAST: usize = 16;
-/// How many failure cards stand at the end of a run of many testcases.
-const CARDS_AT_END: usize = 10;
-/// How many testcases are named again at the end.
-const NAMED_AT_END: usize = 50;
 /// How many of the running testcases a heartbeat names.
 const NAMED_IN_HEARTBEAT: usize = 5;
 
@@ -60,9 +56,13 @@ pub struct Options {
 /// Makes lines of events.
 pub struct Lines {
     pub(super) options: Options,
-    paint: Paint,
-    single: bool,
-    names: usize,
+    pub(super) paint: Paint,
+    /// Whether there is only one testcase, which needs no name and no counter.
+    pub(super) single: bool,
+    /// The column of names.
+    pub(super) names: usize,
+    /// What was not run for one reason, and is not shown yet.
+    bunch: Bunch,
 }
 
 /// The parts of a line.
@@ -78,29 +78,100 @@ struct Row<'a> {
 impl Lines {
     pub fn new(options: Options) -> Lines {
         let paint = Paint { colour: options.colour };
-        Lines { options, paint, single: false, names: 0 }
+        Lines { options, paint, single: false, names: 0, bunch: Bunch::default() }
     }
 
     /// The lines for an event that the summary has taken in, if it is one that matters.
     pub fn event(&mut self, event: &Event, summary: &Summary, out: &mut String) {
+        if let (Fact::CaseFinished { .. }, Some(case)) = (&event.fact, event.case.as_ref().and_then(|id| summary.case(id)))
+            && self.is_for_a_bunch(case)
+        {
+            if !self.bunch.takes(case) {
+                self.settle(summary, out);
+            }
+            self.bunch.add(event.at, case, summary.finished());
+            return;
+        }
         let from = out.len();
-        self.lines_of(event, summary, out);
+        let mut text = String::new();
+        self.lines_of(event, summary, &mut text);
+        if !text.is_empty() {
+            self.settle(summary, out);
+            out.push_str(&text);
+        }
         self.fit(out, from);
+    }
+
+    /// Shows what was held back, as more of its sort might have followed.
+    pub fn settle(&mut self, summary: &Summary, out: &mut String) {
+        let from = out.len();
+        let bunch = std::mem::take(&mut self.bunch);
+        for (at, id, finished) in bunch.named() {
+            if let Some(case) = summary.case(id) {
+                self.finished(*at, case, *finished, summary, out);
+            }
+        }
+        if let Some(line) = bunch.line() {
+            let outcome = line.alike.outcome.unwrap_or(Outcome::Skipped);
+            let (word, name) = (self.outcome_word(outcome), count(line.number, line.alike.role.word()));
+            let why = said_of(outcome, line.alike.why.lines().next().unwrap_or_default());
+            let text = format!("{why}  ({} … {})", line.first, line.last);
+            self.row(&Row { at: line.at, word, name: &name, took: None, text: &text }, line.finished, summary, out);
+        }
+        self.fit(out, from);
+    }
+
+    /// What was not even begun: of many such, one line is enough.
+    fn is_for_a_bunch(&self, case: &Case) -> bool {
+        let is_told = match case.outcome {
+            Some(Outcome::Skipped) => self.options.verbosity == Verbosity::Normal,
+            Some(Outcome::Blocked) => self.options.verbosity <= Verbosity::Normal,
+            _ => false,
+        };
+        is_told && !case.has_begun() && !self.single
     }
 
     fn lines_of(&mut self, event: &Event, summary: &Summary, out: &mut String) {
         let case = event.case.as_ref().and_then(|id| summary.case(id));
         let name = case.map_or("", |c| c.id.as_str());
+        let done = summary.finished();
         let mut note = |word, text: &str| {
             let name = if self.single { "" } else { name };
             for text in text.split('\n') {
-                self.row(&Row { at: event.at, word: self.note_word(word), name, took: None, text }, summary, out);
+                self.row(&Row { at: event.at, word: self.note_word(word), name, took: None, text }, done, summary, out);
             }
         };
         match &event.fact {
-            Fact::RunStarted { .. } => self.begin(summary, out),
+            Fact::RunStarted(_) => self.begin(summary, out),
             Fact::RunResumed { .. } => self.resumed(summary, out),
-            Fact::CaseStarted { .. } if self.says(Verbosity::Verbose) => note("START", case.map_or("", |c| &c.title)),
+            Fact::PlanExtended { plan, .. } => {
+                self.measure(summary);
+                if self.says(Verbosity::Verbose) {
+                    let text = format!("{} more in the plan", plan.len());
+                    self.row(
+                        &Row { at: event.at, word: self.note_word("PLAN"), name: "", took: None, text: &text },
+                        done,
+                        summary,
+                        out,
+                    );
+                }
+            }
+            Fact::StepStarted { .. } | Fact::StepFinished { .. } if self.says(Verbosity::Verbose) => {
+                let text = step_text(&event.fact, summary);
+                if !text.is_empty() {
+                    note("GROUP", &text);
+                }
+            }
+            Fact::CaseStarted { attempt, .. } if self.says(Verbosity::Verbose) => {
+                let title = case.map_or("", |c| &c.title);
+                if *attempt > 1 { note("START", &format!("attempt {attempt}")) } else { note("START", title) }
+            }
+            Fact::AttemptFinished { attempt, outcome, reason, took, failure } if self.says(Verbosity::Normal) => {
+                let why = reason.as_deref().or(failure.as_ref().map(|f| f.message.as_str())).unwrap_or_default();
+                let text = format!("attempt {attempt}: {}", with_place(why, failure.as_deref()));
+                let word = self.outcome_word(*outcome);
+                self.row(&Row { at: event.at, word, name, took: Some(*took), text: &text }, done, summary, out);
+            }
             Fact::PhaseStarted { phase } if self.says(Verbosity::Calls) => note("PHASE", phase.word()),
             Fact::Logged { level, text } => {
                 let (word, from) = match level {
@@ -127,16 +198,22 @@ impl Lines {
             Fact::Measured { name: metric, value, unit, .. } if self.says(Verbosity::Verbose) => {
                 note("VALUE", &format!("{metric} = {} {unit}", show_number(*value)));
             }
+            Fact::Compared(comparison) => {
+                let from = if comparison.change == Change::Same { Verbosity::Verbose } else { Verbosity::Normal };
+                if self.says(from) {
+                    note(change_word(comparison.change), &compared(comparison));
+                }
+            }
             Fact::Subcase { group, name: sub, outcome, reason, took, .. } if self.says(Verbosity::Normal) || outcome.is_bad() => {
                 let sub = subcase_name(group, sub);
                 let name = if self.single { sub } else { format!("{name} {sub}") };
                 let word = self.outcome_word(*outcome);
                 let text = reason.as_deref().unwrap_or_default();
-                self.row(&Row { at: event.at, word, name: &format!("  {name}"), took: Some(*took), text }, summary, out);
+                self.row(&Row { at: event.at, word, name: &format!("  {name}"), took: Some(*took), text }, done, summary, out);
             }
             Fact::CaseFinished { .. } => {
                 if let Some(case) = case {
-                    self.finished(event.at, case, summary, out);
+                    self.finished(event.at, case, done, summary, out);
                 }
             }
             _ => {}
@@ -153,7 +230,7 @@ impl Lines {
         }
         let text = if parts.is_empty() { "nothing runs".to_string() } else { format!("running: {}", parts.join(", ")) };
         let from = out.len();
-        let _ = writeln!(out, "{} {}{:>7}  {text}", now.clock(), self.counter(summary), ".....");
+        let _ = writeln!(out, "{} {}{:>7}  {text}", now.clock(), self.counter(summary.finished(), summary), ".....");
         self.fit(out, from);
     }
 
@@ -167,7 +244,7 @@ impl Lines {
     }
 
     /// Makes what was written from there on fit for a stream that takes only ASCII, if it is one.
-    fn fit(&self, out: &mut String, from: usize) {
+    pub(super) fn fit(&self, out: &mut String, from: usize) {
         if self.options.ascii
             && let Some(tail) = out.get(from..).filter(|t| !t.is_ascii()).map(text::ascii)
         {
@@ -176,13 +253,13 @@ impl Lines {
         }
     }
 
-    fn says(&self, from: Verbosity) -> bool {
+    pub(super) fn says(&self, from: Verbosity) -> bool {
         self.options.verbosity >= from
     }
 
     /// Takes in an event whose lines have been shown before.
     pub fn recall(&mut self, event: &Event, summary: &Summary) {
-        if matches!(event.fact, Fact::RunStarted { .. }) {
+        if matches!(event.fact, Fact::RunStarted(_) | Fact::PlanExtended { .. }) {
             self.measure(summary);
         }
     }
@@ -194,14 +271,16 @@ impl Lines {
 
     fn begin(&mut self, summary: &Summary, out: &mut String) {
         self.measure(summary);
-        let run = summary.run();
         if !self.says(Verbosity::Normal) {
             return;
         }
+        let run = summary.run();
+        let of = run.sequence.as_ref().map(|name| format!("{}  ", clean(name))).unwrap_or_default();
         let workers = if run.workers > 1 { format!(", {} at a time", run.workers) } else { String::new() };
         let on = if run.targets.is_empty() { String::new() } else { format!("  on {}", clean(&run.targets.join(", "))) };
+        let seed = run.seed.map(|seed| format!("  shuffled with {seed}")).unwrap_or_default();
         let head = self.paint.bold(&format!("xrt {}", clean(&run.version)));
-        let _ = writeln!(out, "{head}  run {}  {}{workers}{on}", clean(&run.id), count(summary.cases().len(), "testcase"));
+        let _ = writeln!(out, "{head}  run {}  {of}{}{workers}{on}{seed}", clean(&run.id), planned(summary));
     }
 
     /// "xrt 0.1.0  run 20261122-…  resumed: 12 of 40 have a result, 3 were running, 25 had not started".
@@ -227,25 +306,29 @@ impl Lines {
     /// The word of a line about something that is no result.
     fn note_word(&self, word: &str) -> String {
         let padded = format!("{word:>7}");
-        if word == "WARN" { self.paint.warning(&padded) } else { self.paint.dim(&padded) }
+        match word {
+            "WARN" => self.paint.warning(&padded),
+            "WORSE" => self.paint.outcome(Outcome::Failed, &padded),
+            "BETTER" => self.paint.outcome(Outcome::Passed, &padded),
+            _ => self.paint.dim(&padded),
+        }
     }
 
-    fn finished(&self, at: Timestamp, case: &Case, summary: &Summary, out: &mut String) {
+    fn finished(&self, at: Timestamp, case: &Case, done: usize, summary: &Summary, out: &mut String) {
         let Some(outcome) = case.outcome else { return };
         if !self.says(Verbosity::Normal) && !outcome.is_bad() {
             return;
         }
-        let text = if outcome == Outcome::Passed { String::new() } else { reason_and_place(case) };
         let word = self.outcome_word(outcome);
         let took = case.started.map(|_| case.took);
-        self.row(&Row { at, word, name: case.id.as_str(), took, text: &text }, summary, out);
+        self.row(&Row { at, word, name: case.id.as_str(), took, text: &story_of(case) }, done, summary, out);
         if self.single {
             self.cards(case, summary, out);
         }
     }
 
     /// The failure cards of a testcase and of its subcases.
-    fn cards(&self, case: &Case, summary: &Summary, out: &mut String) {
+    pub(super) fn cards(&self, case: &Case, summary: &Summary, out: &mut String) {
         let log = summary.run().results.join(&case.dir).join("xenrt.log").display().to_string();
         let hints: Vec<(&str, String)> = if case.started.is_some() { vec![("log", log)] } else { Vec::new() };
         let own = case.failure.iter().zip(case.outcome).map(|(f, o)| (case.id.to_string(), o, f));
@@ -258,9 +341,9 @@ impl Lines {
         }
     }
 
-    fn row(&self, row: &Row, summary: &Summary, out: &mut String) {
+    fn row(&self, row: &Row, done: usize, summary: &Summary, out: &mut String) {
         let name = clean(row.name);
-        let mut line = format!("{} {}{}", row.at.clock(), self.counter(summary), row.word);
+        let mut line = format!("{} {}{}", row.at.clock(), self.counter(done, summary), row.word);
         let most = self.options.width.map_or(NAMES, |w| NAMES.min(w * 2 / 5));
         let names = self.names.min(most);
         let shown = cut_middle(&name, most);
@@ -293,202 +376,98 @@ impl Lines {
     }
 
     /// How many testcases are through, "[ 3/19] "; nothing where there is only one.
-    fn counter(&self, summary: &Summary) -> String {
+    fn counter(&self, done: usize, summary: &Summary) -> String {
         if self.single {
             return String::new();
         }
-        let total = summary.cases().len().to_string();
-        format!("[{:>width$}/{total}] ", summary.finished(), width = total.len())
+        let total = summary.tests().to_string();
+        format!("[{done:>width$}/{total}] ", width = total.len())
     }
 
-    fn outcome_word(&self, outcome: Outcome) -> String {
+    pub(super) fn outcome_word(&self, outcome: Outcome) -> String {
         self.paint.outcome(outcome, &format!("{:>7}", text::word(outcome)))
     }
 }
 
-/// The end of a run.
-impl Lines {
-    pub fn end(&self, summary: &Summary, files: &[PathBuf], out: &mut String) {
-        let from = out.len();
-        let has_cards = !self.single && self.cards_at_end(summary, out);
-        if self.says(Verbosity::Normal) {
-            self.metrics(summary, out);
-            self.totals(summary, out);
-        } else if has_cards {
-            out.push('\n');
-        }
-        if !self.single || summary.unfinished() > 0 {
-            self.name_again(summary, out);
-        }
-        if self.says(Verbosity::Normal) {
-            for oddity in summary.oddities() {
-                let _ = writeln!(out, "{}", self.paint.warning(&format!("odd: {}", clean(&oddity))));
-            }
-        }
-        self.last_words(summary, files, out);
-        self.fit(out, from);
-    }
-
-    /// Whether there are any.
-    fn cards_at_end(&self, summary: &Summary, out: &mut String) -> bool {
-        let with_card = |c: &&Case| c.failure.is_some() || c.notes().subcases.iter().any(|s| s.failure.is_some());
-        let all: Vec<&Case> = summary.not_passed().filter(with_card).collect();
-        for case in all.iter().take(CARDS_AT_END) {
-            self.cards(case, summary, out);
-        }
-        if all.len() > CARDS_AT_END {
-            let _ = writeln!(out, "\n{} more failure cards are in the reports and logs", all.len() - CARDS_AT_END);
-        }
-        !all.is_empty()
-    }
-
-    /// The measurements of the one testcase.
-    fn metrics(&self, summary: &Summary, out: &mut String) {
-        let [case] = summary.cases() else { return };
-        let metrics = &case.notes().metrics;
-        let names = metrics.iter().map(|m| width(&m.name)).max().unwrap_or(0).min(NAMES);
-        let values: Vec<String> = metrics.iter().map(|m| show_number(m.value)).collect();
-        let digits = values.iter().map(String::len).max().unwrap_or(0);
-        if !metrics.is_empty() {
-            out.push('\n');
-        }
-        for (metric, value) in metrics.iter().zip(values) {
-            let name = clean(&metric.name);
-            let _ = writeln!(out, "  {}  {value:>digits$} {}", pad(&cut_middle(&name, names), names), clean(&metric.unit));
+/// "12 testcases, 1 action, 2 clean-ups".
+pub(super) fn planned(summary: &Summary) -> String {
+    let mut text = count(summary.tests(), Role::Testcase.word());
+    for role in [Role::Action, Role::Cleanup] {
+        match summary.planned(role) {
+            0 => {}
+            number => text.push_str(&format!(", {}", count(number, role.word()))),
         }
     }
+    text
+}
 
-    /// "── 19 tests in 17m04 ── 15 passed  2 failed ──".
-    fn totals(&self, summary: &Summary, out: &mut String) {
-        let rule = if self.options.ascii { "--" } else { "──" };
-        let time = summary.run().took.map(|t| format!(" in {}", seconds(t))).unwrap_or_default();
-        let front = format!("{rule} {}{time} {rule} ", count(summary.cases().len(), "testcase"));
-        let (plain, painted) = self.tally(summary, true);
-        let fill = self.options.width.unwrap_or(80).saturating_sub(width(&front) + width(&plain) + 1);
-        let rest: String = rule.chars().take(1).cycle().take(fill).collect();
-        let _ = writeln!(out, "\n{front}{painted} {rest}");
+/// "serial Install has begun"; nothing for the whole of the plan.
+fn step_text(fact: &Fact, summary: &Summary) -> String {
+    let (Fact::StepStarted { step: number } | Fact::StepFinished { step: number, .. }) = fact else { return String::new() };
+    let known = summary.steps().iter().find(|s| s.step == *number);
+    if known.is_some_and(super::Step::is_root) {
+        return String::new();
     }
-
-    /// How many ended how, plain and painted: "15 passed  2 failed".
-    pub(super) fn tally(&self, summary: &Summary, is_end: bool) -> (String, String) {
-        let mut plain = Vec::new();
-        let mut painted = Vec::new();
-        for outcome in Outcome::ALL {
-            let number = summary.count(outcome);
-            if number > 0 {
-                let text = format!("{number} {}", outcome.word());
-                painted.push(self.paint.outcome(outcome, &text));
-                plain.push(text);
-            }
+    let what = known.map_or_else(|| format!("step {number}"), super::Step::name);
+    match fact {
+        Fact::StepFinished { took, block, .. } => {
+            let block = block.as_ref().map(|b| format!("; what follows is {b}")).unwrap_or_default();
+            format!("{what} ended after {}{block}", seconds(*took))
         }
-        let warnings = summary.warnings();
-        let without = if is_end { summary.unfinished() } else { 0 };
-        let further = [(without, "without a result"), (warnings, if warnings == 1 { "warning" } else { "warnings" })];
-        for (number, what) in further.into_iter().filter(|(n, _)| *n > 0) {
-            let text = format!("{number} {what}");
-            painted.push(self.paint.warning(&text));
-            plain.push(text);
-        }
-        if plain.is_empty() {
-            let text = if is_end { "no results" } else { "none finished" };
-            plain.push(text.into());
-            painted.push(text.into());
-        }
-        (plain.join("  "), painted.join("  "))
+        _ => format!("{what} has begun"),
     }
+}
 
-    /// The testcases that did not pass, with their reasons.
-    fn name_again(&self, summary: &Summary, out: &mut String) {
-        let all: Vec<&Case> = summary.not_passed().collect();
-        for case in all.iter().take(NAMED_AT_END) {
-            let word = match case.outcome {
-                Some(outcome) => self.outcome_word(outcome),
-                None => self.paint.outcome(Outcome::Errored, &format!("{:>7}", text::unfinished_word(case.started.is_some()))),
-            };
-            let why = reason_and_place(case);
-            let name = clean(case.id.as_str());
-            let line = format!("{word}  {}  {}", pad(&cut_middle(&name, NAMES), self.names), clean(&why));
-            let _ = writeln!(out, "{}", line.trim_end());
-        }
-        if all.len() > NAMED_AT_END {
-            let _ = writeln!(out, "        and {} more", all.len() - NAMED_AT_END);
-        }
-    }
-
-    fn last_words(&self, summary: &Summary, files: &[PathBuf], out: &mut String) {
-        let verdict = summary.verdict();
-        let exit = summary.exit();
-        let word = self.paint.verdict(verdict, text::verdict_word(verdict));
-        let mut line = format!("{word} (exit {})", exit.code());
-        if !self.says(Verbosity::Normal) {
-            let _ = writeln!(out, "{line}");
-            return;
-        }
-        let results = summary.run().results.display().to_string();
-        if !results.is_empty() {
-            let _ = write!(line, "   results: {}", clean(&results));
-        }
-        let _ = writeln!(out, "{line}");
-        let is_page = |file: &&PathBuf| file.extension().is_some_and(|e| e == "html");
-        for file in files.iter().filter(|file| is_page(file) || !file.starts_with(&summary.run().results)) {
-            let label = if is_page(&file) { "page: " } else { "wrote:" };
-            let _ = writeln!(out, "   {label} {}", clean(&file.display().to_string()));
-        }
-        if summary.not_passed().next().is_some() {
-            let _ = writeln!(
-                out,
-                "   again: {}",
-                clean(&text::shell_line(&rerun(summary.run(), summary.not_passed().map(Case::reference))))
-            );
-        }
-        if !results.is_empty() && !files.iter().any(|file| is_page(&file)) {
-            let replay = ["xrt", "replay", results.as_str(), "--report", "html"].map(String::from);
-            let _ = writeln!(out, "   page:  {}", clean(&text::shell_line(&replay)));
-        }
+/// The end of a testcase in a line: what it is if it is no test, why it is no pass, and where.
+pub(super) fn story_of(case: &Case) -> String {
+    let why = if case.outcome == Some(Outcome::Passed) { String::new() } else { reason_and_place(case) };
+    match (case.role, why.as_str()) {
+        (Role::Testcase, _) => why,
+        (role, "") => role.word().into(),
+        (role, why) => format!("{}: {why}", role.word()),
     }
 }
 
 /// "agent did not answer  suspend.rhai:14".
 fn reason_and_place(case: &Case) -> String {
     let why = match (case.outcome, case.why()) {
-        (_, Some(why)) => why.split('\n').next().unwrap_or_default().to_string(),
-        (None, None) => match (case.started, case.phase) {
-            (Some(_), Some(phase)) => format!("never finished, it was in {}", phase.word()),
-            (Some(_), None) => "never finished".into(),
-            (None, _) => "never started".into(),
+        (Some(outcome), Some(why)) => said_of(outcome, why.split('\n').next().unwrap_or_default()).to_string(),
+        (None, Some(why)) => why.split('\n').next().unwrap_or_default().to_string(),
+        (None, None) => match (case.has_begun(), case.phase) {
+            (true, Some(phase)) => format!("never finished, it was in {}", phase.word()),
+            (true, None) => "never finished".into(),
+            (false, _) => "never started".into(),
         },
+        (Some(Outcome::Flaky), None) => format!("passed in attempt {}", case.attempt),
         (Some(_), None) => String::new(),
     };
-    match case.failure.as_ref().and_then(|f| f.frames.first()) {
+    with_place(&why, case.failure.as_deref())
+}
+
+fn with_place(why: &str, failure: Option<&Failure>) -> String {
+    match failure.and_then(|f| f.frames.first()) {
         Some(frame) => format!("{why}  {}:{}", file_name(&frame.place.file), frame.place.line),
-        None => why,
+        None => why.to_string(),
     }
 }
 
-/// The command that runs these testcases again: the same one, with only these where it names any.
-pub(super) fn rerun<'a>(run: &Run, testcases: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    const FEW: usize = 5;
-    let command = &run.command;
-    let mut wanted: Vec<&str> = testcases.into_iter().take(FEW + 1).collect();
-    wanted.dedup();
-    let names_testcases = |word: &str| ["--testcase", "-T"].contains(&word) || word.starts_with("--testcase=");
-    if wanted.len() > FEW || wanted.contains(&"") || !command.iter().any(|w| names_testcases(w)) {
-        return command.clone();
+/// A reason without the word that stands before it.
+pub(super) fn said_of(outcome: Outcome, why: &str) -> &str {
+    if outcome == Outcome::Blocked { why.strip_prefix("blocked ").unwrap_or(why) } else { why }
+}
+
+pub(super) fn change_word(change: Change) -> &'static str {
+    match change {
+        Change::Better => "BETTER",
+        Change::Same => "SAME",
+        Change::Worse => "WORSE",
     }
-    let mut again = Vec::new();
-    let mut words = command.iter();
-    let mut is_named = false;
-    while let Some(word) = words.next() {
-        if !names_testcases(word) {
-            again.push(word.clone());
-            continue;
-        }
-        if !word.contains('=') {
-            words.next();
-        }
-        if !std::mem::replace(&mut is_named, true) {
-            again.extend(wanted.iter().flat_map(|w| ["--testcase".to_string(), (*w).to_string()]));
-        }
+}
+
+pub(super) fn compared(comparison: &Comparison) -> String {
+    if comparison.text.contains(&comparison.name) {
+        comparison.text.clone()
+    } else {
+        format!("{}: {}", comparison.name, comparison.text)
     }
-    again
 }

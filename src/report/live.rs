@@ -62,6 +62,7 @@ impl Live {
     pub fn draw(&mut self, now: Timestamp, summary: &Summary) -> Result<()> {
         let (columns, rows) = (self.size)();
         self.lines.options.width = Some(columns);
+        self.lines.settle(summary, &mut self.text);
         if summary.run().started.is_some() && !summary.is_over() {
             self.block.set_message(self.block_text(now, summary, columns, rows));
         }
@@ -97,7 +98,7 @@ impl Live {
     fn rule(&self, now: Timestamp, summary: &Summary, columns: usize) -> String {
         let elapsed = summary.run().started.map(|s| show_duration(now.since(s))).unwrap_or_default();
         let (plain, painted) = self.lines.tally(summary, false);
-        let front = format!("── {}/{} ── ", summary.finished(), summary.cases().len());
+        let front = format!("── {}/{} ── ", summary.finished(), summary.tests());
         let back = format!(" ── {elapsed} elapsed ──");
         let used = width(&front) + width(&plain) + width(&back);
         if used > columns {

@@ -5,9 +5,11 @@
 //!
 //! To add a report: a file here with a type that implements [`Report`], and its row in [`SINKS`].
 
+mod bunch;
 mod card;
 mod case;
 mod console;
+mod ending;
 mod entry;
 mod html;
 mod jsonl;
@@ -17,6 +19,7 @@ mod lines;
 mod live;
 mod notes;
 mod reports;
+mod rerun;
 mod summary;
 mod tap;
 mod testlog;

@@ -31,6 +31,22 @@ pub struct Step {
 }
 
 impl Step {
+    /// As people name it: "serial Install", "parallel, 3 at a time".
+    pub fn name(&self) -> String {
+        let order = match self.order {
+            Order::Serial => "serial",
+            Order::Parallel => "parallel",
+        };
+        let label = if self.label.is_empty() { String::new() } else { format!(" {}", self.label) };
+        let workers = self.workers.filter(|_| self.order == Order::Parallel);
+        format!("{order}{label}{}", workers.map(|n| format!(", {n} at a time")).unwrap_or_default())
+    }
+
+    /// Whether it stands in no other.
+    pub fn is_root(&self) -> bool {
+        self.parent.is_none()
+    }
+
     pub(super) fn finish(&mut self, at: Timestamp, took: f64, block: Option<&Block>) {
         self.ended = Some(at);
         self.took = if took.is_finite() { took.max(0.0) } else { 0.0 };

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 use xenrt::error::{Blame, Kind};
-use xenrt::event::{ActionEnd, Beginning, Call, Event, Fact, Failure, Frame, Local, Outcome, Place, Planned, SourceLine, Verdict};
+use xenrt::event::{
+    ActionEnd, Beginning, Block, Call, Event, Fact, Failure, Frame, Local, Order, Outcome, Place, Planned, PlannedStep, Role,
+    SourceLine, Verdict,
+};
 use xenrt::name::CaseId;
 use xenrt::time::Timestamp;
 
@@ -23,26 +26,74 @@ pub fn at(seconds: f64) -> Timestamp {
 impl Story {
     /// A run with these testcases in its plan.
     pub fn plan(ids: &[&str]) -> Story {
-        let planned = |id: &&str| Planned {
-            title: format!("The title of {id}"),
-            file: format!("scripts/{id}.rhai").into(),
-            ..Planned::new(CaseId::new(*id), *id)
-        };
-        let mut story = Story { events: Vec::new(), now: at(0.0), began: BTreeMap::new() };
         let command = ["xrt", "--guest", "h1", "--testcase", "scripts", "loops=3"];
-        story.tell(
-            "",
-            Fact::RunStarted(Box::new(Beginning {
-                run: "20261122-090000-7f3a".into(),
-                version: "0.1.0".into(),
-                command: command.map(String::from).to_vec(),
-                targets: vec!["h1".into()],
-                workers: 2,
-                results: "results/20261122-090000-7f3a".into(),
-                plan: ids.iter().map(planned).collect(),
-                ..Beginning::default()
-            })),
-        );
+        let plan = ids.iter().map(|id| planned(id)).collect();
+        Story::of(Beginning { command: command.map(String::from).to_vec(), workers: 2, plan, ..Beginning::default() })
+    }
+
+    /// A run of the sequence `smoke.seq` with this plan, a line each, what is in a step indented by two blanks below it:
+    /// `serial LABEL`, `parallel LABEL 4`, `action ID`, `finally ID`, or the id of a testcase, then `P2`, `tc=…`, `sku=…`, `blocker`.
+    pub fn sequence(plan: &str) -> Story {
+        Story::of(Story::beginning(plan))
+    }
+
+    /// The beginning of such a run.
+    pub fn beginning(plan: &str) -> Beginning {
+        let mut beginning = Beginning {
+            command: ["xrt", "--guest", "h1", "-s", "smoke.seq"].map(String::from).to_vec(),
+            workers: 1,
+            sequence: Some("smoke.seq".into()),
+            ..Beginning::default()
+        };
+        let mut steps =
+            vec![PlannedStep { step: 0, parent: None, order: Order::Serial, label: String::new(), workers: None, blocker: false }];
+        // The step that a line stands in, by its depth.
+        let mut above = vec![0];
+        for line in plan.lines().filter(|line| !line.trim().is_empty()) {
+            let depth = (line.len() - line.trim_start().len()) / 2;
+            let words: Vec<&str> = line.split_whitespace().collect();
+            above.truncate(depth + 1);
+            let parent = Some(above[depth]);
+            let blocker = words.contains(&"blocker");
+            let order = match words[0] {
+                "serial" => Some(Order::Serial),
+                "parallel" => Some(Order::Parallel),
+                _ => None,
+            };
+            if let Some(order) = order {
+                let step = steps.len() as u32;
+                let label = words.get(1).filter(|w| **w != "blocker").map(|w| (*w).to_string()).unwrap_or_default();
+                let workers = words.get(2).and_then(|w| w.parse().ok());
+                steps.push(PlannedStep { step, parent, order, label, workers, blocker });
+                above.push(step);
+                continue;
+            }
+            let role = match words[0] {
+                "action" => Role::Action,
+                "finally" => Role::Cleanup,
+                _ => Role::Testcase,
+            };
+            let words = if role == Role::Testcase { &words[..] } else { &words[1..] };
+            let named = |key: &str| words.iter().find_map(|w| w.strip_prefix(key)).map(str::to_string);
+            let priority = words[1..].iter().find_map(|w| w.strip_prefix('P')?.parse().ok());
+            let (tc, sku) = (named("tc="), named("sku="));
+            beginning.plan.push(Planned { role, parent, priority, tc, sku, blocker, ..planned(words[0]) });
+        }
+        beginning.steps = steps;
+        beginning
+    }
+
+    /// A run that begins so; what is the same in all stories is filled in.
+    pub fn of(beginning: Beginning) -> Story {
+        let mut story = Story { events: Vec::new(), now: at(0.0), began: BTreeMap::new() };
+        let beginning = Beginning {
+            run: "20261122-090000-7f3a".into(),
+            version: "0.1.0".into(),
+            targets: vec!["h1".into()],
+            results: "results/20261122-090000-7f3a".into(),
+            ..beginning
+        };
+        story.tell("", Fact::RunStarted(Box::new(beginning)));
         story
     }
 
@@ -60,12 +111,43 @@ impl Story {
     }
 
     pub fn start(&mut self, case: &str) -> &mut Story {
+        self.start_on(case, 0)
+    }
+
+    /// Starts a testcase in a row of its own.
+    pub fn start_on(&mut self, case: &str, lane: u32) -> &mut Story {
+        self.attempt(case, 1, lane)
+    }
+
+    /// Starts an attempt, from 1.
+    pub fn attempt(&mut self, case: &str, attempt: u32, lane: u32) -> &mut Story {
         self.began.insert(case.into(), self.now);
         let args = BTreeMap::from([("loops".to_string(), 3.into()), ("note".to_string(), "a <b> & \"c\"".into())]);
-        self.tell(
-            case,
-            Fact::CaseStarted { args, timeout: Some(600.0), dir: CaseId::new(case).directory().into(), attempt: 1, lane: 0 },
-        )
+        let mut dir = std::path::PathBuf::from(CaseId::new(case).directory());
+        if attempt > 1 {
+            dir.push(format!("attempt-{attempt}"));
+        }
+        self.tell(case, Fact::CaseStarted { args, timeout: Some(600.0), dir, attempt, lane })
+    }
+
+    /// An attempt ends, and another one will be made.
+    pub fn retry(&mut self, case: &str, attempt: u32, failure: Failure) -> &mut Story {
+        let took = self.took(case);
+        let (outcome, reason) = (failure.outcome(), Some(failure.message.clone()));
+        self.tell(case, Fact::AttemptFinished { attempt, outcome, reason, took, failure: Some(Box::new(failure)) })
+    }
+
+    /// A testcase is not run because of another one.
+    pub fn block(&mut self, case: &str, by: &str, outcome: Outcome) -> &mut Story {
+        let block = Block::Case { id: CaseId::new(by), outcome };
+        let (reason, block) = (Some(block.to_string()), Some(block));
+        self.tell(case, Fact::CaseFinished { outcome: Outcome::Blocked, reason, took: 0.0, failure: None, block })
+    }
+
+    /// The run died; another process goes on with it after a while, and runs these again although they have an end.
+    pub fn resume(&mut self, after: f64, again: &[&str]) -> &mut Story {
+        let again = again.iter().map(|id| CaseId::new(*id)).collect();
+        self.after(after).tell("", Fact::RunResumed { version: "0.1.0".into(), command: vec![], again })
     }
 
     /// A whole action that took so long.
@@ -101,6 +183,16 @@ impl Story {
     fn took(&self, case: &str) -> f64 {
         self.began.get(case).map_or(0.0, |began| self.now.since(*began).as_secs_f64())
     }
+}
+
+fn planned(id: &str) -> Planned {
+    let title = format!("The title of {id}");
+    Planned { title, file: format!("scripts/{id}.rhai").into(), ..Planned::new(CaseId::new(id), id) }
+}
+
+/// A failure with a message and nothing else.
+pub fn plain_failure(message: &str) -> Failure {
+    Failure { message: message.into(), frames: vec![], calls: vec![], causes: vec![], help: None, data: None, ..failure() }
 }
 
 /// A failure with everything in it.

@@ -2,7 +2,7 @@
 
 use super::super::card::{excerpt, unbroken};
 use super::super::entry::seconds;
-use super::super::lines::rerun;
+use super::super::rerun;
 use super::super::text::{printable, shell_line};
 use super::{Budget, Links, anchor, outcome_word, tone, word};
 use crate::error::Blame;
@@ -56,7 +56,7 @@ fn card(case: &Case, summary: &Summary, links: &Links) -> Markup {
                 @if case.started.is_some() && let Some(log) = links.to(&case.dir.join("xenrt.log")) {
                     dt { "log" } dd { a href=(log) { "xenrt.log" } }
                 }
-                @let again = rerun(summary.run(), [case.testcase.as_str()]);
+                @let again = rerun::of_case(case, summary.run());
                 @if !again.is_empty() { dt { "again" } dd { code { (printable(&shell_line(&again))) } } }
             }
         }
