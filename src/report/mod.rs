@@ -38,7 +38,7 @@ pub use notes::{Attachment, Metric, Notes, Progress, RunningAction, Said, Subcas
 pub use reports::{Opening, Report, Reports, SinkKind, asked, open, replay, takes_the_output};
 pub use summary::{Run, Summary};
 pub use testlog::TestLogs;
-pub use text::{Paint, ascii, clean, count, cut_end, pad, printable, width};
+pub use text::{Paint, ascii, clean, count, cut_end, pad, printable, shell_line, width};
 pub use tree::{Node, Step, Tree};
 
 /// The reports there are, by the word that asks for them (`--report junit:out.xml`).

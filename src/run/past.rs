@@ -3,7 +3,7 @@
 use super::{Done, Group, Plan, Step};
 use crate::error::{Blame, Error, Kind, Result};
 use crate::event::log::LogReader;
-use crate::event::{Beginning, Block, Counts, Event, Fact, Outcome, Planned, PlannedStep, Role};
+use crate::event::{Beginning, Block, Event, Fact, Outcome, Planned, PlannedStep, Role};
 use crate::name::CaseId;
 use crate::report::{Case, Summary};
 use crate::script::Catalog;
@@ -166,9 +166,7 @@ impl Past {
 
 /// The result of a case, as what depends on it sees it.
 fn done(case: &Case) -> Option<Done> {
-    let mut subcases = Counts::default();
-    case.notes().subcases.iter().for_each(|subcase| subcases[subcase.outcome as usize] += 1);
-    Some(Done { outcome: case.outcome?, subcases, block: case.block.as_deref().cloned() })
+    Some(Done { outcome: case.outcome?, subcases: case.notes().subcase_counts, block: case.block.as_deref().cloned() })
 }
 
 /// Whether it has no other result than that the run was stopped.

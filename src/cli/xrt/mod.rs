@@ -12,6 +12,7 @@ mod replay;
 mod resume;
 mod run;
 mod selection;
+mod status;
 mod words;
 
 use super::{ColorChoice, Io, ended, start_tracing};
@@ -60,6 +61,7 @@ enum Command {
     Plan(plan::PlanArgs),
     Repl(repl::ReplArgs),
     Replay(replay::ReplayArgs),
+    Status(status::StatusArgs),
 }
 
 /// Options of every subcommand.
@@ -131,6 +133,7 @@ pub fn main() -> ExitCode {
         Some(Command::Manual(args)) => args.common.color,
         Some(Command::Plan(args)) => args.common.color,
         Some(Command::Replay(args)) => args.common.color,
+        Some(Command::Status(args)) => args.common.color,
         Some(Command::Repl(args)) => args.common.color,
         Some(_) => ColorChoice::default(),
     };
@@ -147,6 +150,7 @@ pub fn main() -> ExitCode {
         Some(Command::Plan(args)) => plan::run(&io, &args),
         Some(Command::Repl(args)) => repl::run(&io, &args),
         Some(Command::Replay(args)) => replay::run(&io, &args),
+        Some(Command::Status(args)) => status::run(&io, &args),
     };
     ExitCode::from(result.unwrap_or_else(|error| ended(&io, &error)).code())
 }
