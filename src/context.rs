@@ -89,7 +89,9 @@ impl Context {
         let Ok(below) = path.strip_prefix(&self.0.dir) else { return };
         let bytes = std::fs::metadata(path).map_or(0, |m| m.len());
         let name = below.to_string_lossy().into_owned();
-        let path = self.0.case.as_ref().map(|id| PathBuf::from(id.directory())).unwrap_or_default().join(below);
+        // The directory of a testcase lies directly below the results.
+        let own = self.0.dir.file_name().filter(|_| self.0.case.is_some()).map(PathBuf::from);
+        let path = own.unwrap_or_default().join(below);
         self.publish(Fact::Attached { name, path, bytes });
     }
 

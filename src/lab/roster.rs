@@ -50,12 +50,19 @@ impl Lab {
     /// The guest of this name, for the testcase of `context`; the same one each time that it asks.
     ///
     /// # Errors
-    /// `NotFound` with the nearest name.
+    /// As [`Lab::find`].
     pub fn guest(&self, name: &str, context: &Context) -> Result<Guest> {
-        match self.places.iter().find(|p| p.name() == name) {
-            Some(place) => Ok(self.hand_out(place, context)),
-            None => Err(self.no_guest(&format!("no guest `{name}` in this lab"), did_you_mean(name, self.names()))),
-        }
+        Ok(self.hand_out(self.find(name)?, context))
+    }
+
+    /// The machine of this name. Sequences also name the first machine `RESOURCE_GUEST_0`, and so on.
+    ///
+    /// # Errors
+    /// `NotFound` with the nearest name.
+    pub fn find(&self, name: &str) -> Result<&Arc<Place>> {
+        let by_number = || self.places.get(name.strip_prefix("RESOURCE_GUEST_")?.parse::<usize>().ok()?);
+        let found = self.places.iter().find(|p| p.name() == name).or_else(by_number);
+        found.ok_or_else(|| self.no_guest(&format!("no guest `{name}` in this lab"), did_you_mean(name, self.names())))
     }
 
     /// The first guest: the one that is meant when there is no name.

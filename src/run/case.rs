@@ -1,225 +1,107 @@
-//! One testcase from its first phase to its outcome.
-//!
-//! # Source
-//! The original's life of a testcase, with its known faults mended: a skip or a partial result is an outcome like any other, clean-ups
-//! run after failure, timeout and Ctrl-C alike, and whatever happens the testcase has an outcome in the stream.
+//! One case of a plan from its first attempt to its outcome.
 
-use super::{PlannedCase, Runner, Work, program};
-use crate::context::Context;
-use crate::error::{Blame, Error, Kind};
-use crate::event::{Fact, Failure, Level, Outcome, Phase};
-use crate::script::{
-    Case, Catalog, Ended, Hook, Origin, Script, ScriptEngine, Target, Testcase, This, judge, severity, shown_args,
-};
-use crate::time::Cancel;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::time::Instant;
+use super::PlannedCase;
+use super::life::{self, Told, Turn};
+use super::plan::Work;
+use super::step::{Standing, Walk};
+use crate::event::{Counts, Fact, Outcome, Role};
 
-/// Runs a testcase. Whatever happens, it has an outcome and the stream has its end.
-pub fn run(runner: &Runner, planned: &PlannedCase) -> Outcome {
-    let clock = Instant::now();
-    let limit = runner.settings.timeout.or(planned.timeout);
-    let cancel = match limit {
-        Some(limit) => runner.cancel.child_with_limit("testcase", limit),
-        None => runner.cancel.child(),
+/// Runs a case, again if it does not pass and may be tried again. Whatever happens, it has an outcome and the stream has its end.
+pub fn run(walk: &Walk<'_>, planned: &PlannedCase, standing: Standing<'_>) -> (Outcome, Counts) {
+    let lane = walk.shared.lanes.take();
+    let bus = &walk.shared.runner.bus;
+    let retries = retries(walk, planned);
+    let mut before: Vec<Told> = Vec::new();
+    let mut turn = Turn { standing, attempt: 1, lane: lane.number };
+    let mut told = life::run(walk, planned, turn);
+    while is_bad(&told) && turn.attempt <= retries && !standing.cancel.is_raised() {
+        let (outcome, reason, took, failure) = (told.outcome, shown(&told.reason), told.took, told.failure.clone());
+        bus.publish(Some(&planned.id), Fact::AttemptFinished { attempt: turn.attempt, outcome, reason, took, failure });
+        before.push(told);
+        turn.attempt += 1;
+        told = life::run(walk, planned, turn);
+    }
+    let Told { outcome, reason, took, failure, block, subcases } = over_all(&before, told);
+    bus.publish(Some(&planned.id), Fact::CaseFinished { outcome, reason: shown(&reason), took, failure, block });
+    (outcome, subcases)
+}
+
+/// How often it may be tried again. Only a testcase can come out otherwise the next time.
+fn retries(walk: &Walk<'_>, planned: &PlannedCase) -> u32 {
+    match (&planned.work, planned.role) {
+        (Work::Testcase(_), Role::Testcase) => walk.shared.runner.settings.retries.unwrap_or(planned.retries),
+        (Work::Testcase(_), _) => planned.retries,
+        _ => 0,
+    }
+}
+
+fn is_bad(told: &Told) -> bool {
+    matches!(told.outcome, Outcome::Failed | Outcome::Errored)
+}
+
+fn shown(reason: &str) -> Option<String> {
+    (!reason.is_empty()).then(|| reason.to_string())
+}
+
+/// What all attempts together come to. A pass after a failure is flaky; short of a pass, nothing that came later hides that the product
+/// has failed, and no skip hides that it was judged.
+fn over_all(before: &[Told], last: Told) -> Told {
+    if before.is_empty() {
+        return last;
+    }
+    let told = |(number, told): (usize, &Told)| format!("attempt {} {}: {}", number + 1, told.outcome.word(), told.reason);
+    let earlier = before.iter().enumerate().map(told).collect::<Vec<_>>().join("; ");
+    let number = before.len() + 1;
+    if last.outcome.is_pass() {
+        let how = if last.reason.is_empty() { String::new() } else { format!(" ({}: {})", last.outcome.word(), last.reason) };
+        let reason = format!("passed in attempt {number}{how}; {earlier}");
+        return Told { outcome: Outcome::Flaky, reason, ..last };
+    }
+    let ended = format!("attempt {number} {}: {}", last.outcome.word(), last.reason);
+    let hidden = match last.outcome {
+        Outcome::Failed => None,
+        Outcome::Errored => before.iter().rfind(|told| told.outcome == Outcome::Failed),
+        _ => before.iter().rfind(|told| told.outcome == Outcome::Failed).or(before.last()),
     };
-    let dir = planned.id.directory();
-    let context = Context::new(runner.bus.clone(), Some(planned.id.clone()), runner.settings.results.join(&dir), cancel);
-    let timeout = limit.map(|l| l.as_secs_f64());
-    context.publish(Fact::CaseStarted { args: shown_args(&planned.args), timeout, dir: dir.into(), attempt: 1, lane: 0 });
-    let ended = unpanicked(&context, || live(runner, planned, &context));
-    let reason = (!ended.reason.is_empty()).then_some(ended.reason);
-    let took = clock.elapsed().as_secs_f64();
-    context.publish(Fact::CaseFinished { outcome: ended.outcome, reason, took, failure: ended.failure, block: None });
-    ended.outcome
-}
-
-/// What `work` gives, or the end that a panic in it means.
-fn unpanicked(context: &Context, work: impl FnOnce() -> Ended) -> Ended {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_string()));
-        let what = format!("the harness panicked: {}", text.unwrap_or_default());
-        plain(context, &Error::new(Kind::Internal, what).help("this is a fault of xrt; please report it with the event log"))
-    })
-}
-
-/// An end that no script explains.
-fn plain(context: &Context, error: &Error) -> Ended {
-    Ended::by(Failure { calls: context.calls(), ..Failure::of(error) })
-}
-
-fn live(runner: &Runner, planned: &PlannedCase, context: &Context) -> Ended {
-    let variables = runner.settings.variables.clone();
-    let case = Arc::new(Case::new(context.clone(), runner.lab.clone(), planned.args.clone(), variables, runner.scripts.clone()));
-    let mut life = Life { runner, case: &case, script: None };
-    let testcase = match &planned.work {
-        Work::Testcase(testcase) => testcase,
-        Work::Unusable { error, .. } => return plain(context, error),
-        Work::Prepare(_) => {
-            let error = Error::new(Kind::Unsupported, "cannot provision what the sequence asks for");
-            return plain(context, &error.blame(Blame::Us).help("prepare it by hand and give --noprepare"));
-        }
-        Work::Sleep(duration) => {
-            let slept = context.action(None, "sleep", |action| action.sleep(*duration));
-            return match slept {
-                Ok(()) => Ended { outcome: Outcome::Passed, reason: String::new(), failure: None },
-                Err(error) => plain(context, &error),
-            };
-        }
-    };
-    let ended = match (unfit(runner, testcase), &testcase.origin) {
-        (Some(error), _) => plain(context, &error),
-        (None, Origin::Program(path)) => {
-            context.publish(Fact::PhaseStarted { phase: Phase::Run });
-            program::run(&case, path, &planned.words).unwrap_or_else(|error| plain(context, &error))
-        }
-        (None, origin) => match Body::compile(runner, origin, &case) {
-            Ok(body) => {
-                life.script = Some(body);
-                // After a panic too, everything is cleaned up.
-                unpanicked(context, || life.judged())
-            }
-            Err(ended) => *ended,
-        },
-    };
-    let ended = cut_short(runner, context, combined(ended, &case));
-    life.aftermath(&ended);
-    ended
-}
-
-/// Why a testcase cannot run here at all.
-fn unfit(runner: &Runner, testcase: &Testcase) -> Option<Error> {
-    let Testcase { meta, name, .. } = testcase;
-    let needed = meta.guests.max(usize::from(meta.target == Target::Guest));
-    let there = runner.lab.len();
-    if there < needed {
-        let wanted = if needed == 1 { "a guest".to_string() } else { format!("{needed} guests") };
-        let error = Error::new(Kind::NotFound, format!("`{name}` needs {wanted}, the run has {there}"));
-        return Some(error.blame(Blame::User).help("name the machine with --guest ADDRESS, or --guest local for this machine"));
-    }
-    if matches!(meta.target, Target::Host | Target::Pool) {
-        let what = format!("`{name}` needs a {}, and this run has only guests", meta.target.word());
-        return Some(Error::new(Kind::Unsupported, what).blame(Blame::User));
-    }
-    None
-}
-
-/// The worse of how the script ended and what its subcases say: a failed subcase cannot be hidden by a pass or a skip.
-fn combined(ended: Ended, case: &Case) -> Ended {
-    let (standing, reason) = case.standing();
-    if ended.outcome == Outcome::Passed {
-        return Ended { outcome: standing, reason, failure: ended.failure };
-    }
-    if standing.is_bad() && severity(standing) > severity(ended.outcome) {
-        return Ended { outcome: standing, reason: format!("{reason}; then: {}", ended.reason), failure: ended.failure };
-    }
-    ended
-}
-
-/// A testcase of a run that was stopped cannot be judged, unless it had ended by itself before.
-fn cut_short(runner: &Runner, context: &Context, ended: Ended) -> Ended {
-    let Some(reason) = runner.cancel.reason().filter(|_| ended.outcome == Outcome::Errored) else { return ended };
-    let stop = plain(context, &reason.error());
-    Ended { outcome: Outcome::Errored, reason: stop.reason, failure: ended.failure.or(stop.failure) }
-}
-
-/// A script with its engine and what it keeps between its hooks.
-struct Body {
-    script: Script,
-    engine: ScriptEngine,
-    this: This,
-}
-
-impl Body {
-    fn compile(runner: &Runner, origin: &Origin, case: &Arc<Case>) -> Result<Body, Box<Ended>> {
-        let engine = runner.scripts.engine(case);
-        let text = Catalog::new(runner.scripts.clone()).text(origin).map_err(|e| Box::new(plain(&case.context, &e)))?;
-        match Script::compile(&runner.scripts, &engine, &origin.source(), &text) {
-            Ok(script) => Ok(Body { script, engine, this: crate::script::new_this() }),
-            Err(diagnostic) => Err(Box::new(Ended::by(diagnostic.failure()))),
+    match hidden {
+        None => Told { reason: format!("{}; {earlier}", last.reason), ..last },
+        Some(worse) => {
+            let reason = format!("{}; {earlier}; {ended}", worse.reason);
+            Told { outcome: worse.outcome, reason, failure: worse.failure.clone(), block: None, ..last }
         }
     }
 }
 
-struct Life<'a> {
-    runner: &'a Runner,
-    case: &'a Arc<Case>,
-    script: Option<Body>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Outcome::{Blocked, Errored, Failed, Flaky, Partial, Passed, Skipped};
 
-impl Life<'_> {
-    fn context(&self) -> &Context {
-        &self.case.context
+    fn told(outcome: Outcome) -> Told {
+        let reason = if outcome == Passed { "" } else { "why" };
+        Told { outcome, reason: reason.into(), took: 0.0, failure: None, block: None, subcases: Counts::default() }
     }
 
-    /// `prepare` and `run`.
-    fn judged(&mut self) -> Ended {
-        for (hook, phase) in [(Hook::Prepare, Phase::Prepare), (Hook::Run, Phase::Run)] {
-            if let Some(Err(mut ended)) = self.hook(hook, phase) {
-                if hook == Hook::Prepare && ended.outcome == Outcome::Failed {
-                    ended.outcome = Outcome::Errored;
-                    ended.reason = format!("prepare: {}", ended.reason);
-                }
-                return ended;
-            }
+    #[test]
+    fn attempts_together() {
+        type Row<'a> = (&'a [Outcome], Outcome, Outcome, &'a str);
+        let rows: &[Row<'_>] = &[
+            (&[], Failed, Failed, "why"),
+            (&[], Skipped, Skipped, "why"),
+            (&[Failed], Passed, Flaky, "passed in attempt 2; attempt 1 failed: why"),
+            (&[Errored], Partial, Flaky, "passed in attempt 2 (partial: why); attempt 1 errored: why"),
+            (&[Failed, Errored], Passed, Flaky, "passed in attempt 3; attempt 1 failed: why; attempt 2 errored: why"),
+            (&[Errored], Failed, Failed, "why; attempt 1 errored: why"),
+            (&[Errored], Errored, Errored, "why; attempt 1 errored: why"),
+            (&[Failed], Errored, Failed, "why; attempt 1 failed: why; attempt 2 errored: why"),
+            (&[Failed], Skipped, Failed, "why; attempt 1 failed: why; attempt 2 skipped: why"),
+            (&[Failed, Errored], Skipped, Failed, "why; attempt 1 failed: why; attempt 2 errored: why; attempt 3 skipped: why"),
+            (&[Errored], Blocked, Errored, "why; attempt 1 errored: why; attempt 2 blocked: why"),
+        ];
+        for (before, last, outcome, reason) in rows {
+            let before: Vec<Told> = before.iter().map(|o| told(*o)).collect();
+            let all = over_all(&before, told(*last));
+            assert_eq!((all.outcome, all.reason.as_str()), (*outcome, *reason));
         }
-        Ended { outcome: Outcome::Passed, reason: String::new(), failure: None }
-    }
-
-    /// Calls a hook if the script has it.
-    fn hook(&mut self, hook: Hook, phase: Phase) -> Option<Result<(), Ended>> {
-        let body = self.script.as_mut()?;
-        if !body.script.has(hook.name(), 1) {
-            return None;
-        }
-        let case = self.case;
-        case.context.publish(Fact::PhaseStarted { phase });
-        let result = body.script.call(&body.engine, hook, &mut body.this, case.args.clone());
-        Some(result.map_err(|error| judge(&case.context, &error, &|source| case.scripts.text(source))))
-    }
-
-    /// Everything after the judgement: it cannot change the outcome, and it outlives what stopped the testcase.
-    fn aftermath(&mut self, ended: &Ended) {
-        self.case.judge(ended.outcome);
-        self.context().go_on_with(Cancel::new().child_with_limit("clean-up", self.runner.settings.cleanup));
-        if ended.outcome != Outcome::Skipped {
-            self.after_hook(Hook::PreLogs, Phase::PreLogs);
-            if ended.outcome.is_bad() && self.runner.settings.collect_logs {
-                self.context().publish(Fact::PhaseStarted { phase: Phase::Logs });
-                self.runner.lab.collect_logs(self.context());
-            }
-            self.after_hook(Hook::PostRun, Phase::PostRun);
-        }
-        self.deferred();
-        self.runner.lab.give_back(self.context());
-    }
-
-    fn after_hook(&mut self, hook: Hook, phase: Phase) {
-        if let Some(Err(ended)) = self.hook(hook, phase) {
-            self.context().log(Level::Warning, format!("{}: {}", phase.word(), with_place(&ended)));
-        }
-    }
-
-    fn deferred(&self) {
-        let Some(body) = &self.script else { return };
-        let mut announced = false;
-        while let Some(deferred) = self.case.next_deferred() {
-            if !announced {
-                self.context().publish(Fact::PhaseStarted { phase: Phase::Cleanup });
-                announced = true;
-            }
-            if let Err(error) = deferred.call(&body.engine) {
-                let ended = judge(self.context(), &error, &|source| self.case.scripts.text(source));
-                self.context().log(Level::Warning, format!("clean-up: {}", with_place(&ended)));
-            }
-        }
-    }
-}
-
-fn with_place(ended: &Ended) -> String {
-    match ended.failure.as_ref().and_then(|f| f.frames.first()) {
-        Some(frame) => format!("{} ({})", ended.reason, frame.place),
-        None => ended.reason.clone(),
     }
 }

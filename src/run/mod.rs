@@ -5,11 +5,17 @@
 //!
 //! To add a sort of work: a variant of [`Work`] and an arm in `case.rs`. To add a sort of testcase: a file beside `program.rs`.
 
+mod alarm;
+mod board;
 mod case;
 mod check;
 mod expect;
+mod fan;
+mod habits;
 mod history;
 mod junit;
+mod lanes;
+mod life;
 mod outline;
 mod output;
 mod part;
@@ -17,10 +23,13 @@ mod past;
 mod plan;
 mod program;
 mod protocol;
+mod provision;
 mod report;
 mod rounds;
 mod select;
+mod semaphore;
 mod settle;
+mod step;
 pub mod tap;
 
 pub use check::check_sequences;
@@ -33,16 +42,21 @@ pub use select::select;
 pub use settle::{Selection, settle};
 
 use crate::error::{Error, Kind, Result};
-use crate::event::{Beginning, Bus, Fact, Judgement, Outcome, Tested, Verdict};
+use crate::event::{Beginning, Bus, Fact, Judgement, Tested, Verdict};
 use crate::lab::Lab;
 use crate::name::CaseId;
 use crate::script::{Catalog, STACK, Scripts};
 use crate::time::{Cancel, Stop};
 use crate::vars::Live;
+use alarm::Alarm;
+use habits::Habits;
+use lanes::Lanes;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use step::{Shared, Walk};
 
 /// What a run is told from outside.
 pub struct Settings {
@@ -54,10 +68,18 @@ pub struct Settings {
     pub cwd: PathBuf,
     /// What the environment set, secrets masked.
     pub environment: BTreeMap<String, String>,
-    /// How many testcases of one parallel run at a time, at most.
-    pub workers: usize,
-    /// Limit of a testcase, stronger than the one in its `meta()`.
+    /// How many children of one parallel run at a time, at most, whatever the plan says.
+    pub workers: Option<usize>,
+    /// Limit of a testcase, stronger than the one in its `meta()` or in the sequence.
     pub timeout: Option<Duration>,
+    /// Limit of the whole run, without its clean-ups.
+    pub run_timeout: Option<Duration>,
+    /// How often a testcase that does not pass is tried again, stronger than what the sequence says.
+    pub retries: Option<u32>,
+    /// Whether nothing more begins after the first failure.
+    pub fail_fast: bool,
+    /// Whether `post_run` is left out.
+    pub no_post_run: bool,
     /// Limit of everything that happens to a testcase after it was judged: logs, `post_run`, clean-ups.
     pub cleanup: Duration,
     /// Whether logs are fetched from the machines after a testcase that did not pass.
@@ -91,46 +113,71 @@ impl Runner {
     /// Runs everything and says how it went. Every fact is in the stream.
     ///
     /// # Errors
-    /// No worker thread could be made; nothing ran then.
+    /// A variable that makes no sense, or no thread could be made; nothing ran then.
     pub fn run(&self, plan: &Plan) -> Result<Verdict> {
+        self.run_until_failure(plan, &mut std::iter::empty())
+    }
+
+    /// Runs a plan, and as long as everything passes the next one too, as a further round of the same run.
+    ///
+    /// The cases and groups of all rounds have ids and numbers of their own: see [`Rounds`].
+    ///
+    /// # Errors
+    /// As [`Runner::run`].
+    pub fn run_until_failure(&self, first: &Plan, further: &mut (dyn Iterator<Item = Plan> + Send)) -> Result<Verdict> {
+        let habits = Habits::of(&self.settings.variables)?;
+        let (alarm, lanes, is_broken) = (Arc::new(Alarm::default()), Lanes::default(), AtomicBool::new(false));
+        let shared = Shared { runner: self, habits, alarm, lanes, is_broken };
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("run".into()).stack_size(STACK);
+            let run = thread.spawn_scoped(scope, || self.rounds(&shared, first, further));
+            let run = run.map_err(|e| Error::new(Kind::Internal, "no thread for the testcases").because(e))?;
+            run.join().map_err(|panic| step::panicked(&*panic))
+        })
+    }
+
+    fn rounds(&self, shared: &Shared<'_>, first: &Plan, further: &mut dyn Iterator<Item = Plan>) -> Verdict {
         let clock = Instant::now();
-        self.bus.publish(None, self.begins(plan));
-        let outcomes: Mutex<Vec<Option<Outcome>>> = Mutex::new(vec![None; plan.cases.len()]);
-        let next = Mutex::new(plan.cases.iter().enumerate());
-        let work = || {
-            while !self.cancel.is_raised() {
-                let Some((index, planned)) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { return };
-                let outcome = case::run(self, planned);
-                outcomes.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(outcome);
+        self.bus.publish(None, self.begins(first));
+        let limited = self.settings.run_timeout.map(|limit| self.cancel.child_with_limit("run", limit));
+        let half = self.settings.run_timeout.map(|limit| shared.at_half("run", limit));
+        let cancel = limited.as_ref().unwrap_or(&self.cancel);
+        let mut results = self.round(shared, first, cancel);
+        // A run that is taken up again has told of some rounds already.
+        let mut told = self.settings.resumed.as_ref().map_or(1, |resumed| resumed.rounds.max(1));
+        while self.verdict(shared, first, &results) == Verdict::Passed && !cancel.is_raised() {
+            let Some(next) = further.next() else { break };
+            told -= 1;
+            if told == 0 {
+                told = 1;
+                self.bus.publish(None, self.extended(&next));
             }
-        };
-        let workers = self.settings.workers.clamp(1, plan.cases.len().max(1));
-        std::thread::scope(|scope| -> Result<()> {
-            for number in 0..workers {
-                let thread = std::thread::Builder::new().name(format!("worker {number}")).stack_size(STACK);
-                match thread.spawn_scoped(scope, work) {
-                    Ok(_) => {}
-                    Err(e) if number == 0 => return Err(Error::new(Kind::Internal, "no thread for the testcases").because(e)),
-                    Err(e) => {
-                        // Fewer workers only take longer.
-                        tracing::warn!("{number} workers instead of {workers}: {e}");
-                        break;
-                    }
-                }
-            }
-            Ok(())
-        })?;
-        let outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let tested = |(planned, outcome): (&PlannedCase, Option<Outcome>)| Tested {
-            role: planned.role,
-            priority: planned.priority,
-            outcome,
-            ..Tested::default()
-        };
-        let results = plan.cases.iter().zip(outcomes).map(tested);
-        let verdict = Judgement::over(&plan.criteria, results, self.cancel.reason() == Some(Stop::User)).verdict;
+            results.extend(self.round(shared, &next, cancel));
+        }
+        drop(half);
+        let verdict = self.verdict(shared, first, &results);
         self.bus.publish(None, Fact::RunFinished { verdict, took: clock.elapsed().as_secs_f64() });
-        Ok(verdict)
+        verdict
+    }
+
+    fn round(&self, shared: &Shared<'_>, plan: &Plan, cancel: &Cancel) -> Vec<Tested> {
+        let walk = Walk::new(shared, plan);
+        walk.all(cancel);
+        walk.board.results(plan)
+    }
+
+    fn verdict(&self, shared: &Shared<'_>, plan: &Plan, results: &[Tested]) -> Verdict {
+        let is_stopped = self.cancel.reason() == Some(Stop::User);
+        match Judgement::over(&plan.criteria, results.iter().copied(), is_stopped).verdict {
+            // What the harness lost may have been a clean-up, which does not count.
+            Verdict::Passed | Verdict::NothingRan if shared.is_broken.load(Ordering::Relaxed) => Verdict::Errored,
+            verdict => verdict,
+        }
+    }
+
+    fn extended(&self, plan: &Plan) -> Fact {
+        let catalog = Catalog::new(self.scripts.clone());
+        Fact::PlanExtended { steps: plan.root.planned(), plan: plan.cases.iter().map(|case| case.planned(&catalog)).collect() }
     }
 
     /// The first fact that this process tells.
@@ -154,7 +201,7 @@ impl Runner {
             cwd: self.settings.cwd.clone(),
             environment: self.settings.environment.clone(),
             targets: self.lab.shown(),
-            workers: self.settings.workers,
+            workers: self.settings.workers.or(plan.root.workers).unwrap_or(1),
             results: self.settings.results.clone(),
             sequence: plan.sequence.clone(),
             seed: plan.seed,

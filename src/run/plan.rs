@@ -224,6 +224,24 @@ impl Step {
 }
 
 impl Group {
+    /// What it is called in messages: "serial", "group `disk`".
+    pub fn shown(&self) -> String {
+        match (self.label.as_str(), self.order) {
+            _ if self.number == 0 => "run".into(),
+            ("", Order::Serial) => "serial".into(),
+            ("", Order::Parallel) => "parallel".into(),
+            (label, _) => format!("group `{label}`"),
+        }
+    }
+
+    /// Whether none of its cases is to be run. Its clean-ups do not count: they are never deselected.
+    pub fn is_unselected(&self, plan: &Plan) -> bool {
+        self.steps.iter().all(|step| match step {
+            Step::Group(group) => group.is_unselected(plan),
+            Step::Case(case) => plan.cases.get(*case).is_none_or(|case| case.skip.is_some()),
+        })
+    }
+
     /// This and the groups in it, as the first fact of the run has them.
     pub fn planned(&self) -> Vec<PlannedStep> {
         let mut all = Vec::new();

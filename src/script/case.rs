@@ -4,7 +4,7 @@ use super::deferred::Deferred;
 use super::failure::{Ended, Raised, misuse};
 use crate::context::Context;
 use crate::event::{Fact, Outcome};
-use crate::lab::Lab;
+use crate::lab::{Guest, Lab};
 use crate::metric::Measurement;
 use crate::vars::Live;
 use rhai::{Dynamic, Map, NativeCallContext};
@@ -19,6 +19,8 @@ pub struct Case {
     pub context: Context,
     pub lab: Arc<Lab>,
     pub args: Map,
+    /// Name of the machine that it is to run on, instead of the first.
+    pub place: Option<String>,
     /// What `config(NAME)` sees; it may change meanwhile.
     pub variables: Live,
     /// Where scripts come from: imports and excerpts.
@@ -69,7 +71,24 @@ pub struct CaseRef(pub Arc<Case>);
 
 impl Case {
     pub fn new(context: Context, lab: Arc<Lab>, args: Map, variables: Live, scripts: Arc<super::Scripts>) -> Case {
-        Case { context, lab, args, variables, scripts, state: Mutex::default() }
+        Case { context, lab, args, place: None, variables, scripts, state: Mutex::default() }
+    }
+
+    /// The same, to run on a machine of this name.
+    #[must_use]
+    pub fn at(self, place: Option<String>) -> Case {
+        Case { place, ..self }
+    }
+
+    /// The machine that it is to run on.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn target(&self) -> crate::error::Result<Guest> {
+        match &self.place {
+            Some(place) => self.lab.guest(place, &self.context),
+            None => self.lab.first(&self.context),
+        }
     }
 
     /// The testcase that the calling script belongs to.

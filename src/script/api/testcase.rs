@@ -133,7 +133,7 @@ mod testcase {
         Ok(typed.map_err(|e| raise(&case.context, &e))?.remove(name).unwrap_or_default())
     }
 
-    /// Gives the machine that the testcase is to run against: the first `--guest`.
+    /// Gives the machine that the testcase is to run against: the one that its sequence names, or else the first `--guest`.
     ///
     /// ```rhai
     /// let vm = target();
@@ -142,7 +142,7 @@ mod testcase {
     #[rhai_fn(return_raw)]
     pub fn target(call: NativeCallContext) -> Raised<Guest> {
         let case = Case::of(&call)?;
-        case.lab.first(&case.context).map_err(|e| raise(&case.context, &e))
+        case.target().map_err(|e| raise(&case.context, &e))
     }
 
     /// Gives a guest by its name.

@@ -1,0 +1,367 @@
+//! One attempt at a case, from its first phase to its last clean-up.
+//!
+//! # Source
+//! The original's life of a testcase, with its known faults mended: a skip or a partial result is an outcome like any other, clean-ups
+//! run after failure, timeout and Ctrl-C alike, and whatever happens the testcase has an outcome in the stream.
+
+use super::alarm::Ring;
+use super::step::{Standing, Walk, half_over, panicked};
+use super::{PlannedCase, Runner, Work, program, provision};
+use crate::context::Context;
+use crate::error::{Blame, Error, Kind};
+use crate::event::{Block, Counts, Fact, Failure, Level, Outcome, Phase, Role};
+use crate::script::{
+    Case, Catalog, Ended, Hook, Origin, Script, ScriptEngine, Target, Testcase, This, judge, severity, shown_args,
+};
+use crate::time::{Cancel, Stop, WakeGuard};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// One attempt at a case.
+#[derive(Clone, Copy)]
+pub struct Turn<'a> {
+    pub standing: Standing<'a>,
+    /// From 1.
+    pub attempt: u32,
+    pub lane: u32,
+}
+
+/// What an attempt came to.
+pub struct Told {
+    pub outcome: Outcome,
+    pub reason: String,
+    pub took: f64,
+    pub failure: Option<Box<Failure>>,
+    /// Why it did not even begin, when it is blocked.
+    pub block: Option<Block>,
+    pub subcases: Counts,
+}
+
+/// Runs a case once. Whatever happens, there is an end to tell.
+pub fn run(walk: &Walk<'_>, planned: &PlannedCase, turn: Turn<'_>) -> Told {
+    let clock = Instant::now();
+    let runner = walk.shared.runner;
+    let limit = limit(runner, planned, turn.standing);
+    let dir = directory(planned, turn.attempt);
+    let cancel = turn.standing.cancel.child();
+    let _hurry = turn.standing.is_cleanup.then(|| Hurry::when_stopped(walk, &cancel));
+    let context = Context::new(runner.bus.clone(), Some(planned.id.clone()), runner.settings.results.join(&dir), cancel);
+    let (args, timeout) = (shown_args(&planned.args), limit.map(|l| l.as_secs_f64()));
+    context.publish(Fact::CaseStarted { args, timeout, dir, attempt: turn.attempt, lane: turn.lane });
+    let variables = runner.settings.variables.clone();
+    let case = Case::new(context.clone(), runner.lab.clone(), planned.args.clone(), variables, runner.scripts.clone());
+    let case = Arc::new(case.at(planned.place.clone()));
+    let mut life = Life { walk, planned, turn, limit, case: &case, script: None };
+    let End { ended, block } =
+        catch_unwind(AssertUnwindSafe(|| life.live())).unwrap_or_else(|panic| End::of(plain(&context, &panicked(&*panic))));
+    let mut subcases = Counts::default();
+    case.subcases().iter().filter_map(|subcase| subcase.outcome).for_each(|outcome| subcases[outcome as usize] += 1);
+    let Ended { outcome, reason, failure } = ended;
+    Told { outcome, reason, took: clock.elapsed().as_secs_f64(), failure, block, subcases }
+}
+
+/// How long it may take. The limits of the command line are for testcases; a clean-up without its own has that of all clean-ups.
+fn limit(runner: &Runner, planned: &PlannedCase, standing: Standing<'_>) -> Option<Duration> {
+    let settings = &runner.settings;
+    if !standing.is_cleanup {
+        return settings.timeout.filter(|_| planned.role == Role::Testcase).or(planned.timeout);
+    }
+    let own = planned.timeout.unwrap_or(settings.cleanup);
+    Some(if runner.cancel.is_raised() { own.min(settings.cleanup) } else { own })
+}
+
+/// Its directory below the results; each further attempt has its own, with a sign that no id's directory has.
+fn directory(planned: &PlannedCase, attempt: u32) -> PathBuf {
+    let dir = planned.id.directory();
+    if attempt == 1 { dir.into() } else { format!("{dir}@{attempt}").into() }
+}
+
+/// A clean-up goes on when the run is stopped, but from then on it has only the time that clean-ups have.
+struct Hurry {
+    _woken: WakeGuard,
+    /// The limit that has begun to run.
+    _ring: Arc<Mutex<Option<Ring>>>,
+}
+
+impl Hurry {
+    fn when_stopped(walk: &Walk<'_>, cancel: &Cancel) -> Hurry {
+        let runner = walk.shared.runner;
+        let (limit, alarm, cancel) = (runner.settings.cleanup, walk.shared.alarm.clone(), cancel.clone());
+        let ring = Arc::new(Mutex::new(None));
+        let slot = ring.clone();
+        let woken = runner.cancel.on_raise(move || {
+            let cancel = cancel.clone();
+            let over = move || cancel.raise(Stop::Deadline { whose: "clean-up".into(), limit });
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(alarm.after(limit, over));
+        });
+        Hurry { _woken: woken, _ring: ring }
+    }
+}
+
+/// What `work` gives, or the end that a panic in it means.
+fn unpanicked(context: &Context, work: impl FnOnce() -> Ended) -> Ended {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| plain(context, &panicked(&*panic)))
+}
+
+/// An end that no script explains.
+fn plain(context: &Context, error: &Error) -> Ended {
+    Ended::by(Failure { calls: context.calls(), ..Failure::of(error) })
+}
+
+/// Why a testcase cannot run here at all.
+fn unfit(runner: &Runner, testcase: &Testcase, place: Option<&str>) -> Option<Error> {
+    let Testcase { meta, name, .. } = testcase;
+    let needed = meta.guests.max(usize::from(meta.target == Target::Guest));
+    let there = runner.lab.len();
+    if there < needed {
+        let wanted = if needed == 1 { "a guest".to_string() } else { format!("{needed} guests") };
+        let error = Error::new(Kind::NotFound, format!("`{name}` needs {wanted}, the run has {there}"));
+        return Some(error.blame(Blame::User).help("name the machine with --guest ADDRESS, or --guest local for this machine"));
+    }
+    if matches!(meta.target, Target::Host | Target::Pool) {
+        let what = format!("`{name}` needs a {}, and this run has only guests", meta.target.word());
+        return Some(Error::new(Kind::Unsupported, what).blame(Blame::User));
+    }
+    // One that needs no machine may stand where others are to run on one.
+    place.filter(|_| needed > 0).and_then(|place| runner.lab.find(place).err()).map(|error| error.blame(Blame::User))
+}
+
+/// The worse of how the script ended and what its subcases say: a failed subcase cannot be hidden by a pass or a skip.
+fn combined(ended: Ended, case: &Case) -> Ended {
+    let (standing, reason) = case.standing();
+    if ended.outcome == Outcome::Passed {
+        return Ended { outcome: standing, reason, failure: ended.failure };
+    }
+    if standing.is_bad() && severity(standing) > severity(ended.outcome) {
+        return Ended { outcome: standing, reason: format!("{reason}; then: {}", ended.reason), failure: ended.failure };
+    }
+    ended
+}
+
+/// A testcase of a run that was stopped cannot be judged, unless it had ended by itself before.
+fn cut_short(standing: Standing<'_>, context: &Context, ended: Ended) -> Ended {
+    let is_cut = ended.outcome == Outcome::Errored && standing.is_stopped();
+    let Some(reason) = standing.cancel.reason().filter(|_| is_cut) else { return ended };
+    let stop = plain(context, &reason.error());
+    Ended { outcome: Outcome::Errored, reason: stop.reason, failure: ended.failure.or(stop.failure) }
+}
+
+fn passed() -> Ended {
+    Ended { outcome: Outcome::Passed, reason: String::new(), failure: None }
+}
+
+/// How an attempt ended, and why it did not begin if so.
+struct End {
+    ended: Ended,
+    block: Option<Block>,
+}
+
+impl End {
+    fn of(ended: Ended) -> End {
+        End { ended, block: None }
+    }
+}
+
+/// A script with its engine and what it keeps between its hooks.
+struct Body {
+    script: Script,
+    engine: ScriptEngine,
+    this: This,
+}
+
+impl Body {
+    fn compile(runner: &Runner, origin: &Origin, case: &Arc<Case>) -> Result<Body, Box<Ended>> {
+        let engine = runner.scripts.engine(case);
+        let text = Catalog::new(runner.scripts.clone()).text(origin).map_err(|e| Box::new(plain(&case.context, &e)))?;
+        match Script::compile(&runner.scripts, &engine, &origin.source(), &text) {
+            Ok(script) => Ok(Body { script, engine, this: crate::script::new_this() }),
+            Err(diagnostic) => Err(Box::new(Ended::by(diagnostic.failure()))),
+        }
+    }
+}
+
+struct Life<'a> {
+    walk: &'a Walk<'a>,
+    planned: &'a PlannedCase,
+    turn: Turn<'a>,
+    limit: Option<Duration>,
+    case: &'a Arc<Case>,
+    script: Option<Body>,
+}
+
+impl Life<'_> {
+    fn context(&self) -> &Context {
+        &self.case.context
+    }
+
+    fn runner(&self) -> &Runner {
+        self.walk.shared.runner
+    }
+
+    fn live(&mut self) -> End {
+        let context = self.context();
+        let done = match &self.planned.work {
+            Work::Testcase(testcase) => return self.testcase(testcase),
+            Work::Unusable { error, .. } => Err(error.clone()),
+            Work::Prepare(preparation) => {
+                let _half = self.start_clock();
+                context.publish(Fact::PhaseStarted { phase: Phase::Prepare });
+                provision::provision(preparation, context)
+            }
+            Work::Sleep(duration) => {
+                let _half = self.start_clock();
+                context.action(None, "sleep", |action| action.sleep(*duration))
+            }
+        };
+        End::of(match done {
+            Ok(()) => passed(),
+            Err(error) => cut_short(self.turn.standing, context, plain(context, &error)),
+        })
+    }
+
+    /// From now on the limit of the case runs; what is returned tells when half of it is over.
+    fn start_clock(&self) -> Option<Ring> {
+        let (context, limit, whose) = (self.context(), self.limit?, self.planned.role.word());
+        // Below the flag that it has now, which more than the limit may raise.
+        context.go_on_with(context.cancel().child_with_limit(whose, limit));
+        let context = context.clone();
+        Some(self.walk.shared.alarm.after(limit / 2, move || {
+            let doing = context.doing().map(|doing| format!("; it is waiting for {doing}")).unwrap_or_default();
+            context.log(Level::Warning, half_over(whose, limit) + doing.as_str());
+        }))
+    }
+
+    fn testcase(&mut self, testcase: &Testcase) -> End {
+        let ended = match self.ready(testcase) {
+            Err(ended) => *ended,
+            Ok(()) => match self.in_turn(testcase) {
+                Ok(ended) => ended,
+                Err(stop) => return self.never_begun(&stop),
+            },
+        };
+        let ended = cut_short(self.turn.standing, self.context(), ended);
+        self.aftermath(&ended);
+        End::of(ended)
+    }
+
+    /// Everything that can be found wrong before anything of the testcase runs.
+    fn ready(&mut self, testcase: &Testcase) -> Result<(), Box<Ended>> {
+        if let Some(error) = unfit(self.runner(), testcase, self.planned.place.as_deref()) {
+            return Err(Box::new(plain(self.context(), &error)));
+        }
+        if !matches!(testcase.origin, Origin::Program(_)) {
+            self.script = Some(Body::compile(self.runner(), &testcase.origin, self.case)?);
+        }
+        Ok(())
+    }
+
+    /// What the testcase itself does, and how that ended; while another one of its class runs, it waits.
+    ///
+    /// # Errors
+    /// What stopped it while it waited.
+    fn in_turn(&mut self, testcase: &Testcase) -> Result<Ended, Error> {
+        let class = self.planned.class.as_deref();
+        let semaphore = class.and_then(|class| Some((class, self.walk.semaphores.of(class)?)));
+        let context = self.context().clone();
+        let waits = |class| context.progress(None, format!("waits for the semaphore `{class}`"), None);
+        let _permit = semaphore.map(|(class, it)| it.take(&context.cancel(), || waits(class))).transpose()?;
+        let _half = self.start_clock();
+        // After a panic too, everything is cleaned up.
+        let ended = unpanicked(&context, || match &testcase.origin {
+            Origin::Program(path) => {
+                context.publish(Fact::PhaseStarted { phase: Phase::Run });
+                program::run(self.case, path, &self.planned.words).unwrap_or_else(|error| plain(&context, &error))
+            }
+            _ => self.hooks(),
+        });
+        Ok(combined(ended, self.case))
+    }
+
+    /// It was stopped while it waited: what a time limit stops there is blocked, for nothing of it has run.
+    fn never_begun(&self, stop: &Error) -> End {
+        match self.turn.standing.limit() {
+            Some(block) => {
+                let ended = Ended { outcome: Outcome::Blocked, reason: block.to_string(), failure: None };
+                End { ended, block: Some(block) }
+            }
+            None => End::of(plain(self.context(), stop)),
+        }
+    }
+
+    /// `prepare` and `run`.
+    fn hooks(&mut self) -> Ended {
+        for (hook, phase) in [(Hook::Prepare, Phase::Prepare), (Hook::Run, Phase::Run)] {
+            if let Some(Err(mut ended)) = self.hook(hook, phase) {
+                if hook == Hook::Prepare && ended.outcome == Outcome::Failed {
+                    ended.outcome = Outcome::Errored;
+                    ended.reason = format!("prepare: {}", ended.reason);
+                }
+                return ended;
+            }
+        }
+        passed()
+    }
+
+    /// Calls a hook if the script has it.
+    fn hook(&mut self, hook: Hook, phase: Phase) -> Option<Result<(), Ended>> {
+        let body = self.script.as_mut()?;
+        if !body.script.has(hook.name(), 1) {
+            return None;
+        }
+        let case = self.case;
+        case.context.publish(Fact::PhaseStarted { phase });
+        let result = body.script.call(&body.engine, hook, &mut body.this, case.args.clone());
+        Some(result.map_err(|error| judge(&case.context, &error, &|source| case.scripts.text(source))))
+    }
+
+    /// Everything after the judgement: it cannot change the outcome, and it outlives what stopped the testcase.
+    fn aftermath(&mut self, ended: &Ended) {
+        self.case.judge(ended.outcome);
+        let (settings, habits) = (&self.walk.shared.runner.settings, self.walk.shared.habits);
+        self.context().go_on_with(Cancel::new().child_with_limit("clean-up", settings.cleanup));
+        if ended.outcome != Outcome::Skipped {
+            if !habits.no_pre_logs {
+                self.after_hook(Hook::PreLogs, Phase::PreLogs);
+            }
+            if ended.outcome.is_bad() && settings.collect_logs && !habits.no_logs {
+                self.context().publish(Fact::PhaseStarted { phase: Phase::Logs });
+                self.runner().lab.collect_logs(self.context());
+            }
+            if !settings.no_post_run && !habits.no_post_run {
+                self.after_hook(Hook::PostRun, Phase::PostRun);
+            }
+        }
+        self.deferred();
+        self.runner().lab.give_back(self.context());
+    }
+
+    fn after_hook(&mut self, hook: Hook, phase: Phase) {
+        if let Some(Err(ended)) = self.hook(hook, phase) {
+            self.context().log(Level::Warning, format!("{}: {}", phase.word(), with_place(&ended)));
+        }
+    }
+
+    fn deferred(&self) {
+        let Some(body) = &self.script else { return };
+        let mut announced = false;
+        while let Some(deferred) = self.case.next_deferred() {
+            if !announced {
+                self.context().publish(Fact::PhaseStarted { phase: Phase::Cleanup });
+                announced = true;
+            }
+            if let Err(error) = deferred.call(&body.engine) {
+                let ended = judge(self.context(), &error, &|source| self.case.scripts.text(source));
+                self.context().log(Level::Warning, format!("clean-up: {}", with_place(&ended)));
+            }
+        }
+    }
+}
+
+fn with_place(ended: &Ended) -> String {
+    match ended.failure.as_ref().and_then(|f| f.frames.first()) {
+        Some(frame) => format!("{} ({})", ended.reason, frame.place),
+        None => ended.reason.clone(),
+    }
+}
