@@ -52,10 +52,14 @@ pub struct Tested {
 }
 
 impl Tested {
-    /// What it counts as: its subcases where it has some, and itself where it ended worse than they say.
+    /// What it counts as: its subcases where it has some, and itself where it ended worse than they say. One that says in the end that
+    /// it does not apply here is skipped, whatever was tried before.
     fn leaves(&self) -> Counts {
         let mut counts = self.subcases;
         let Some(own) = self.outcome else { return counts };
+        if own == Outcome::Skipped {
+            counts = Counts::default();
+        }
         let says_it_already = counts[own as usize] > 0;
         if counts.iter().all(|n| *n == 0) || own.is_bad() && !says_it_already {
             counts[own as usize] += 1;
@@ -254,6 +258,8 @@ mod tests {
         let mut fine = Counts::default();
         fine[Passed as usize] = 1;
         assert_eq!(rate(Failed, fine), 50.0, "it failed outside of its subcases");
+        let skipped = Tested { outcome: Some(Skipped), subcases: fine, ..Tested::default() };
+        assert_eq!(Judgement::over(&Criteria::default(), [skipped], false).verdict, Verdict::NothingRan);
     }
 
     #[test]
