@@ -12,13 +12,14 @@ Examples:
   xrt help reports           what --report can make
   xrt help meta              what a testcase can say of itself
   xrt help addresses         how a machine is named
+  xrt help sequences         what can stand in a sequence, and how it is run
   xrt help repl              the options of a subcommand";
 
 /// Show help on a topic or a subcommand
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct HelpArgs {
-    /// exit-codes, reports, meta, addresses, or a subcommand
+    /// exit-codes, reports, meta, addresses, sequences, or a subcommand
     pub topic: Option<String>,
 }
 
@@ -26,7 +27,8 @@ pub struct HelpArgs {
 type Topic = (&'static str, fn(&Io) -> String);
 
 /// The topics, sorted.
-const TOPICS: &[Topic] = &[("addresses", addresses), ("exit-codes", exit_codes), ("meta", meta), ("reports", reports)];
+const TOPICS: &[Topic] =
+    &[("addresses", addresses), ("exit-codes", exit_codes), ("meta", meta), ("reports", reports), ("sequences", sequences)];
 
 pub fn run(io: &Io, args: &HelpArgs) -> Result<Exit> {
     let mut line = command_line();
@@ -90,4 +92,9 @@ Host keys are recorded in ~/.local/state/xenrt/known_hosts. A changed key is a w
 --host-keys strict refuses it.
 "
     .to_string()
+}
+
+/// The manual of sequences. Its examples are checked and its names compared with the grammar in `tests/plans.rs`.
+fn sequences(_: &Io) -> String {
+    include_str!("sequences.txt").to_string()
 }
