@@ -2,8 +2,9 @@
 
 use crate::reports::{console, summary_of};
 use crate::support::story::{Story, plain_failure};
-use xenrt::event::{Beginning, Better, Change, Comparison, Criteria, Fact, Outcome, Verdict};
-use xenrt::report::{Options, Verbosity};
+use xenrt::error::Blame;
+use xenrt::event::{Beginning, Better, Change, Comparison, Criteria, Fact, Failure, Level, Outcome, Sink, Verdict};
+use xenrt::report::{Options, Reports, TestLogs, Verbosity, junit};
 
 /// A sequence in which about everything happens.
 pub fn eventful() -> Story {
@@ -236,4 +237,172 @@ fn a_resumed_run_tells_what_is_left_and_how_it_went_on() {
        page:  xrt replay results/20261122-090000-7f3a --report html
     ");
     assert_eq!(summary_of(&story).run().took, Some(8.0), "the hour in which nothing ran does not count");
+}
+
+#[test]
+fn each_attempt_has_a_log_of_its_own_and_a_resumed_one_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut reports = Reports::new(vec![Box::new(TestLogs::new(dir.path().into()))]);
+    let mut story = Story::sequence("serial g\n  g/a\n  g/b");
+    let said = |text: &str| Fact::Logged { level: Level::Comment, text: text.into() };
+    story.tell("", Fact::StepStarted { step: 0 }).tell("", Fact::StepStarted { step: 1 });
+    story.start("g/a").tell("g/a", said("first")).after(1.0).retry("g/a", 1, plain_failure("no answer"));
+    story.attempt("g/a", 2, 0).tell("g/a", said("second")).end("g/a", Outcome::Flaky, None);
+    story.start("g/b").tell("g/b", said("before the end")).resume(60.0, &[]);
+    story.start("g/b").tell("g/b", said("once more")).end("g/b", Outcome::Passed, None);
+    for event in &story.events {
+        reports.on_event(event).unwrap();
+    }
+    assert!(reports.close().is_empty());
+    let read = |path: &str| {
+        let text = std::fs::read_to_string(dir.path().join(path)).unwrap();
+        let lines = text.lines().filter(|l| !l.contains("argument") && !l.contains("time limit") && !l.contains("] run 2026"));
+        let lines: Vec<String> =
+            lines.map(|l| regex::Regex::new(r" \[2026-[^\]]*\]").unwrap().replace(l, "").into_owned()).collect();
+        lines.join("\n")
+    };
+    insta::assert_snapshot!(read("g.a/xenrt.log"), @r"
+    [VERBOSE] g/a: The title of g/a
+    [VERBOSE] testcase g/a from scripts/g/a.rhai
+    [COMMENT] first
+    [REASON] no answer
+    [ERROR] FAIL g/a  assertion, blamed on the product
+    [ERROR]   no answer
+    [RESULT] failed after 1.0s
+    [REASON] attempt 1 failed after 1.0s: no answer; another is made
+    ");
+    insta::assert_snapshot!(read("g.a/attempt-2/xenrt.log"), @r"
+    [VERBOSE] g/a: The title of g/a
+    [VERBOSE] testcase g/a from scripts/g/a.rhai
+    [VERBOSE] this is attempt 2
+    [VERBOSE] attempt 1 in g.a failed: no answer
+    [COMMENT] second
+    [RESULT] flaky after 0ms
+    ");
+    insta::assert_snapshot!(read("g.b/xenrt.log"), @r"
+    [VERBOSE] g/b: The title of g/b
+    [VERBOSE] testcase g/b from scripts/g/b.rhai
+    [COMMENT] before the end
+    [VERBOSE] g/b: The title of g/b
+    [VERBOSE] testcase g/b from scripts/g/b.rhai
+    [VERBOSE] this is attempt 1
+    [VERBOSE] attempt 1 in g.b was cut off
+    [COMMENT] once more
+    [RESULT] passed after 0ms
+    ");
+    insta::assert_snapshot!(read("xenrt.log"), @r"
+    [VERBOSE] serial g has begun
+    [WARNING] the run goes on, by xrt 0.1.0
+    ");
+}
+
+#[test]
+fn junit_has_attempts_in_the_form_of_surefire_and_clean_ups_that_turn_nothing_red() {
+    let xml = String::from_utf8(junit(&summary_of(&eventful())).unwrap()).unwrap();
+    let kept: Vec<&str> = xml.lines().filter(|l| !l.contains("<property name=\"arg") && !l.contains("name=\"xrt\"")).collect();
+    let times = regex::Regex::new(r"\[2026-[^\]]*\]").unwrap();
+    insta::assert_snapshot!(times.replace_all(&kept.join("\n"), "[TIME]"), @r#"
+    <?xml version="1.0" encoding="UTF-8"?>
+    <testsuites name="20261122-090000-7f3a" tests="6" skipped="2" failures="1" errors="0" timestamp="2026-11-22T09:00:00.000+00:00" time="300.000">
+        <testsuite name="Install" tests="2" skipped="0" errors="0" failures="0" timestamp="2026-11-22T09:00:00.000+00:00" time="43.000">
+            <properties>
+                <property name="run" value="20261122-090000-7f3a"/>
+                <property name="machines" value="h1"/>
+            </properties>
+            <testcase name="debian" classname="Install" timestamp="2026-11-22T09:04:02.000+00:00" time="41.000" file="scripts/Install/debian.rhai">
+                <properties>
+                    <property name="title" value="The title of Install/debian"/>
+                    <property name="tc" value="TC-100"/>
+                    <property name="sku" value="2"/>
+                </properties>
+                <system-out>[[ATTACHMENT|results/20261122-090000-7f3a/Install.debian/xenrt.log]]
+    </system-out>
+            </testcase>
+            <testcase name="agent" classname="Install" timestamp="2026-11-22T09:04:46.000+00:00" time="2.000" file="scripts/Install/agent.rhai">
+                <properties>
+                    <property name="title" value="The title of Install/agent"/>
+                    <property name="outcome" value="flaky"/>
+                </properties>
+                <flakyFailure timestamp="2026-11-22T09:04:43.000+00:00" time="3.000" message="no answer on port 8936" type="assertion">FAIL Install/agent, attempt 1  assertion, blamed on the product
+      no answer on port 8936
+
+    </flakyFailure>
+                <system-out>[REASON] [TIME] attempt 1 failed after 3.0s: no answer on port 8936; another is made
+    [[ATTACHMENT|results/20261122-090000-7f3a/Install.agent/xenrt.log]]
+    [[ATTACHMENT|results/20261122-090000-7f3a/Install.agent/attempt-2/xenrt.log]]
+    </system-out>
+            </testcase>
+        </testsuite>
+        <testsuite name="clean-ups" tests="1" skipped="1" errors="0" failures="0" timestamp="2026-11-22T09:00:00.000+00:00" time="1.000">
+            <properties>
+                <property name="run" value="20261122-090000-7f3a"/>
+                <property name="machines" value="h1"/>
+            </properties>
+            <testcase name="remove" classname="Install" timestamp="2026-11-22T09:04:48.000+00:00" time="1.000" file="scripts/Install/remove.rhai">
+                <properties>
+                    <property name="title" value="The title of Install/remove"/>
+                </properties>
+                <skipped message="the clean-up failed, which does not count: the guest is still there" type="failed">FAIL Install/remove  assertion, blamed on the product
+      the guest is still there
+
+    </skipped>
+                <system-out>[[ATTACHMENT|results/20261122-090000-7f3a/Install.remove/xenrt.log]]
+    </system-out>
+            </testcase>
+        </testsuite>
+        <testsuite name="Run" tests="3" skipped="1" errors="0" failures="1" timestamp="2026-11-22T09:00:00.000+00:00" time="20.000">
+            <properties>
+                <property name="run" value="20261122-090000-7f3a"/>
+                <property name="machines" value="h1"/>
+            </properties>
+            <testcase name="boot" classname="Run" timestamp="2026-11-22T09:04:49.000+00:00" time="9.000" file="scripts/Run/boot.rhai">
+                <properties>
+                    <property name="title" value="The title of Run/boot"/>
+                    <property name="priority" value="2"/>
+                    <property name="compared.boot_time" value="worse: 9.0 s, was 7.2 s ± 0.3 (25% more)"/>
+                </properties>
+                <system-out>[WARNING] [TIME] boot_time is worse: 9.0 s, was 7.2 s ± 0.3 (25% more)
+    [[ATTACHMENT|results/20261122-090000-7f3a/Run.boot/xenrt.log]]
+    </system-out>
+            </testcase>
+            <testcase name="migrate" classname="Run" timestamp="2026-11-22T09:04:49.000+00:00" time="11.000" file="scripts/Run/migrate.rhai">
+                <properties>
+                    <property name="title" value="The title of Run/migrate"/>
+                    <property name="priority" value="2"/>
+                    <property name="rerun" value="xrt --guest h1 -s smoke.seq --only Run/migrate"/>
+                </properties>
+                <failure message="VM_BAD_POWER_STATE" type="assertion">FAIL Run/migrate  assertion, blamed on the product
+      VM_BAD_POWER_STATE
+
+    </failure>
+                <system-out>[[ATTACHMENT|results/20261122-090000-7f3a/Run.migrate/xenrt.log]]
+    </system-out>
+            </testcase>
+            <testcase name="suspend" classname="Run" time="0.000" file="scripts/Run/suspend.rhai">
+                <properties>
+                    <property name="title" value="The title of Run/suspend"/>
+                </properties>
+                <skipped message="priority 3 is not selected" type="skipped"/>
+            </testcase>
+        </testsuite>
+    </testsuites>
+    "#);
+    let suites = junit_parser::from_reader(xml.as_bytes()).unwrap();
+    assert_eq!((suites.failures, suites.errors), (1, 0), "neither the flaky one nor the clean-up");
+}
+
+#[test]
+fn a_testcase_that_failed_in_all_attempts_has_them_in_junit() {
+    let mut story = Story::plan(&["g/a"]);
+    story.start("g/a").after(1.0).retry("g/a", 1, plain_failure("first"));
+    let lab = Failure { blame: Blame::Lab, ..plain_failure("second") };
+    story.attempt("g/a", 2, 0).after(1.0).retry("g/a", 2, lab);
+    story.attempt("g/a", 3, 0).after(1.0).fail("g/a", plain_failure("third"));
+    let xml = String::from_utf8(junit(&summary_of(&story.over(Verdict::Failed))).unwrap()).unwrap();
+    let tags: Vec<&str> = xml.lines().map(str::trim).filter(|l| l.contains("message=")).collect();
+    insta::assert_snapshot!(tags.join("\n"), @r#"
+    <failure message="third" type="assertion">FAIL g/a  assertion, blamed on the product
+    <rerunFailure timestamp="2026-11-22T09:00:00.000+00:00" time="1.000" message="first" type="assertion">FAIL g/a, attempt 1  assertion, blamed on the product
+    <rerunError timestamp="2026-11-22T09:00:01.000+00:00" time="1.000" message="second" type="assertion">ERROR g/a, attempt 2  assertion, blamed on the lab
+    "#);
 }

@@ -40,11 +40,6 @@ impl Entry {
             }
             Fact::RunResumed { version, .. } => ("WARNING", format!("the run goes on, by xrt {version}")),
             Fact::PlanExtended { plan, .. } => ("VERBOSE", format!("{} more in the plan", plan.len())),
-            Fact::StepStarted { step } => ("VERBOSE", format!("step {step} has begun")),
-            Fact::StepFinished { step, took, block } => {
-                let block = block.as_ref().map(|b| format!("; what follows is {b}")).unwrap_or_default();
-                ("VERBOSE", format!("step {step} ended after {}{block}", seconds(*took)))
-            }
             Fact::Attached { name, path, bytes } => ("VERBOSE", format!("saved {name} as {} ({bytes} bytes)", path.display())),
             _ => return None,
         };

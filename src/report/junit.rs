@@ -7,18 +7,25 @@
 //! Only the product's fault is a `<failure>`. Errored, blocked (`type="blocked"`) and unfinished (`type="unfinished"`) are an
 //! `<error>`, so that CI never shows green for what did not run; skipped is `<skipped>`. A run that is not passed although all its
 //! testcases are (its log was cut off, or it was stopped at its end) has one more suite, `run`, with an error.
+//!
+//! Earlier attempts have the form of Surefire: `<flakyFailure>` or `<flakyError>` where the testcase passed in the end, `<rerunFailure>`
+//! or `<rerunError>` where it did not.
+//!
+//! What is no testcase stands here only when it went wrong: the preparation and other actions in a suite `actions`, clean-ups in a suite
+//! `clean-ups`, as skipped with a type that says how they ended: they are to be seen, and must not turn red a run that has passed.
 
 use super::card::{Card, failure_card};
 use super::entry::Entry;
 use super::lines::Options;
 use super::reports::{Opening, Report, Written};
 use super::text::{self, printable};
-use super::{Case, Subcase, Summary};
+use super::{Attempt, Case, Subcase, Summary, rerun};
 use crate::error::{Error, Kind, Result};
-use crate::event::{Failure, Outcome, Verdict};
+use crate::event::{Failure, Outcome, Role, Verdict};
 use crate::time::Timestamp;
 use crate::unit::{seconds_to_duration, show_number};
-use quick_junit::{NonSuccessKind, Property, Report as Document, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{NonSuccessKind, Property, Report as Document, TestCase, TestCaseStatus, TestRerun, TestSuite};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// How much of a log stands in the report, in bytes.
@@ -37,26 +44,31 @@ pub fn junit(summary: &Summary) -> Result<Vec<u8>> {
     let mut document = Document::new(if run.id.is_empty() { "xenrt".to_string() } else { printable(&run.id) });
     document.timestamp = run.started.and_then(written);
     document.time = run.took.and_then(|t| seconds_to_duration(t).ok());
-    let mut groups: Vec<(String, TestSuite)> = Vec::new();
-    let mut index = std::collections::HashMap::new();
-    for case in summary.cases() {
-        if !case.notes().subcases.is_empty() {
-            groups.push((String::new(), suite_of_case(case, summary)));
+    let mut suites: Vec<TestSuite> = Vec::new();
+    let mut index = HashMap::new();
+    let sheet = Sheet { summary, verdict: summary.verdict() };
+    for case in summary.cases().iter().filter(|c| c.is_test() || c.is_bad()) {
+        if case.is_test() && !case.notes().subcases.is_empty() {
+            suites.push(sheet.suite_of_case(case));
             continue;
         }
-        let group = if case.id.group().is_empty() { "testcases" } else { case.id.group() };
-        let position = *index.entry(group.to_string()).or_insert(groups.len());
-        if position == groups.len() {
-            groups.push((group.to_string(), suite(group, summary)));
+        let group = match case.role {
+            Role::Action => "actions",
+            Role::Cleanup => "clean-ups",
+            Role::Testcase if case.id.group().is_empty() => "testcases",
+            Role::Testcase => case.id.group(),
+        };
+        let position = *index.entry((case.role, group)).or_insert(suites.len());
+        if position == suites.len() {
+            suites.push(suite(group, summary));
         }
-        let test = test_of_case(case, summary);
-        groups[position].1.add_test_case(test);
+        suites[position].add_test_case(sheet.test_of_case(case));
     }
-    for (_, mut suite) in groups {
+    for mut suite in suites {
         suite.time = Some(suite.test_cases.iter().filter_map(|t| t.time).sum());
         document.add_test_suite(suite);
     }
-    if let Some(suite) = suite_of_run(summary) {
+    if let Some(suite) = sheet.suite_of_run() {
         document.add_test_suite(suite);
     }
     let mut xml = Vec::new();
@@ -77,22 +89,116 @@ fn suite(name: &str, summary: &Summary) -> TestSuite {
     suite
 }
 
-/// A testcase with subcases.
-fn suite_of_case(case: &Case, summary: &Summary) -> TestSuite {
-    let mut suite = suite(case.id.as_str(), summary);
-    suite.timestamp = case.started.and_then(written).or(suite.timestamp);
-    suite.add_properties(properties(case, summary));
-    let class = class(&[case.id.group(), case.id.name()]);
-    let subcases = &case.notes().subcases;
-    for subcase in subcases {
-        suite.add_test_case(test_of_subcase(subcase, &class));
+/// What a report is made of.
+struct Sheet<'a> {
+    summary: &'a Summary,
+    verdict: Verdict,
+}
+
+impl Sheet<'_> {
+    /// A testcase with subcases.
+    fn suite_of_case(&self, case: &Case) -> TestSuite {
+        let mut suite = suite(case.id.as_str(), self.summary);
+        suite.timestamp = case.started.and_then(written).or(suite.timestamp);
+        suite.add_properties(properties(case, self.summary));
+        let class = class(&[case.id.group(), case.id.name()]);
+        let subcases = &case.notes().subcases;
+        for subcase in subcases {
+            suite.add_test_case(test_of_subcase(subcase, &class));
+        }
+        let is_told = subcases.iter().any(|s| s.outcome.is_bad()) && case.outcome.is_some();
+        if case.is_bad() && !is_told || tries(case).next().is_some() {
+            suite.add_test_case(self.test_of_case(case));
+        }
+        suite.set_system_out(output(case, self.summary));
+        suite
     }
-    let is_told = subcases.iter().any(|s| s.outcome.is_bad()) && case.outcome.is_some();
-    if case.outcome.is_none_or(Outcome::is_bad) && !is_told {
-        suite.add_test_case(test_of_case(case, summary));
+
+    fn test_of_case(&self, case: &Case) -> TestCase {
+        let mut status = match case.outcome {
+            Some(outcome) if case.is_cleanup() => cleanup_status(outcome, case.why()),
+            Some(outcome) => status(outcome, case.why(), case.failure.as_deref()),
+            None => self.unfinished(case),
+        };
+        if let (Some(failure), Some(outcome)) = (&case.failure, case.outcome) {
+            status.set_description(card(case.id.as_str(), outcome, failure));
+        }
+        // What is skipped has no place for them.
+        if !matches!(status, TestCaseStatus::Skipped { .. }) {
+            status.add_reruns(tries(case).map(|(attempt, outcome)| rerun_of(case, attempt, outcome)));
+        }
+        let mut test = TestCase::new(printable(case.id.name()), status);
+        test.set_classname(printable(&class(&[case.id.group()])));
+        test.timestamp = case.started.and_then(written);
+        test.set_time(seconds_to_duration(case.took_until(self.summary.last_at())).unwrap_or_default());
+        let place = case.failure.as_ref().and_then(|f| f.frames.last()).map(|f| &f.place);
+        let file = place.map_or_else(|| case.file.display().to_string(), |p| p.file.clone());
+        if !file.is_empty() {
+            test.extra.insert("file".into(), printable(&file).into());
+        }
+        if let Some(place) = place {
+            test.extra.insert("line".into(), place.line.to_string().into());
+        }
+        test.add_properties(properties(case, self.summary));
+        let output = output(case, self.summary);
+        if !output.is_empty() {
+            test.set_system_out(output);
+        }
+        test
     }
-    suite.set_system_out(output(case, summary));
-    suite
+
+    /// A testcase without a result.
+    fn unfinished(&self, case: &Case) -> TestCaseStatus {
+        let end = if self.verdict == Verdict::Stopped { "the run was stopped" } else { "the run died" };
+        let message = match (case.has_begun(), case.phase) {
+            (false, _) => format!("never started: {end}"),
+            (true, None) => format!("never finished: {end}"),
+            (true, Some(phase)) => format!("never finished: {end} while it was in {}", phase.word()),
+        };
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_type("unfinished").set_message(message);
+        status
+    }
+
+    /// What is wrong with the run, when nothing else in the report says that something is.
+    fn suite_of_run(&self) -> Option<TestSuite> {
+        let is_told = self.summary.not_passed().any(|c| c.outcome.is_none() || !c.is_cleanup());
+        if is_told || matches!(self.verdict, Verdict::Passed | Verdict::NothingRan) {
+            return None;
+        }
+        let message = match self.verdict {
+            Verdict::Stopped => "the run was stopped".to_string(),
+            Verdict::Incomplete => "the run did not come to its end, or its log is damaged".to_string(),
+            verdict => format!("the run says `{}`", verdict.word()),
+        };
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_type(self.verdict.word()).set_message(message);
+        let oddities = self.summary.oddities();
+        if !oddities.is_empty() {
+            status.set_description(printable(&oddities.join("\n")));
+        }
+        let mut suite = suite("run", self.summary);
+        suite.add_test_case(TestCase::new("run", status));
+        Some(suite)
+    }
+}
+
+/// The attempts before the last one that had an end of their own.
+fn tries(case: &Case) -> impl Iterator<Item = (&Attempt, Outcome)> {
+    case.attempts.iter().filter_map(|attempt| Some((attempt, attempt.outcome?)))
+}
+
+fn rerun_of(case: &Case, attempt: &Attempt, outcome: Outcome) -> TestRerun {
+    let kind = if outcome == Outcome::Failed { NonSuccessKind::Failure } else { NonSuccessKind::Error };
+    let mut rerun = TestRerun::new(kind);
+    rerun.set_type(attempt.failure.as_ref().map_or(outcome.word(), |f| f.kind.word()));
+    rerun.set_message(printable(attempt.why().unwrap_or(outcome.word())));
+    rerun.set_time(seconds_to_duration(attempt.took).unwrap_or_default());
+    rerun.timestamp = attempt.started.and_then(written);
+    if let Some(failure) = &attempt.failure {
+        rerun.set_description(card(&format!("{}, attempt {}", case.id, attempt.number), outcome, failure));
+    }
+    rerun
 }
 
 fn test_of_subcase(subcase: &Subcase, class: &str) -> TestCase {
@@ -104,34 +210,6 @@ fn test_of_subcase(subcase: &Subcase, class: &str) -> TestCase {
     let mut test = TestCase::new(printable(&name), status);
     test.set_classname(printable(class));
     test.set_time(seconds_to_duration(subcase.took).unwrap_or_default());
-    test
-}
-
-fn test_of_case(case: &Case, summary: &Summary) -> TestCase {
-    let mut status = match case.outcome {
-        Some(outcome) => status(outcome, case.why(), case.failure.as_deref()),
-        None => unfinished(case, summary),
-    };
-    if let (Some(failure), Some(outcome)) = (&case.failure, case.outcome) {
-        status.set_description(card(case.id.as_str(), outcome, failure));
-    }
-    let mut test = TestCase::new(printable(case.id.name()), status);
-    test.set_classname(printable(&class(&[case.id.group()])));
-    test.timestamp = case.started.and_then(written);
-    test.set_time(seconds_to_duration(case.took_until(summary.last_at())).unwrap_or_default());
-    let place = case.failure.as_ref().and_then(|f| f.frames.last()).map(|f| &f.place);
-    let file = place.map_or_else(|| case.file.display().to_string(), |p| p.file.clone());
-    if !file.is_empty() {
-        test.extra.insert("file".into(), printable(&file).into());
-    }
-    if let Some(place) = place {
-        test.extra.insert("line".into(), place.line.to_string().into());
-    }
-    test.add_properties(properties(case, summary));
-    let output = output(case, summary);
-    if !output.is_empty() {
-        test.set_system_out(output);
-    }
     test
 }
 
@@ -148,40 +226,12 @@ fn status(outcome: Outcome, why: Option<&str>, failure: Option<&Failure>) -> Tes
     status
 }
 
-/// A testcase without a result.
-fn unfinished(case: &Case, summary: &Summary) -> TestCaseStatus {
-    let end = if summary.verdict() == Verdict::Stopped { "the run was stopped" } else { "the run died" };
-    let message = match (case.started, case.phase) {
-        (None, _) => format!("never started: {end}"),
-        (Some(_), None) => format!("never finished: {end}"),
-        (Some(_), Some(phase)) => format!("never finished: {end} while it was in {}", phase.word()),
-    };
-    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-    status.set_type("unfinished").set_message(message);
+/// A clean-up that went wrong: to be seen, without turning anything red.
+fn cleanup_status(outcome: Outcome, why: Option<&str>) -> TestCaseStatus {
+    let mut status = TestCaseStatus::skipped();
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    status.set_type(outcome.word()).set_message(printable(&format!("the clean-up {}, which does not count{why}", outcome.word())));
     status
-}
-
-/// What is wrong with the run, when nothing else in the report says that something is.
-fn suite_of_run(summary: &Summary) -> Option<TestSuite> {
-    let verdict = summary.verdict();
-    let is_told = summary.cases().iter().any(|c| c.outcome.is_none_or(Outcome::is_bad));
-    if is_told || matches!(verdict, Verdict::Passed | Verdict::NothingRan) {
-        return None;
-    }
-    let message = match verdict {
-        Verdict::Stopped => "the run was stopped".to_string(),
-        Verdict::Incomplete => "the run did not come to its end, or its log is damaged".to_string(),
-        _ => format!("the run says `{}`", verdict.word()),
-    };
-    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-    status.set_type(verdict.word()).set_message(message);
-    let oddities = summary.oddities();
-    if !oddities.is_empty() {
-        status.set_description(printable(&oddities.join("\n")));
-    }
-    let mut suite = suite("run", summary);
-    suite.add_test_case(TestCase::new("run", status));
-    Some(suite)
 }
 
 /// Arguments, values, machines, and the command that runs it again.
@@ -190,8 +240,16 @@ fn properties(case: &Case, summary: &Summary) -> Vec<Property> {
     if !case.title.is_empty() {
         all.push(property("title", &case.title));
     }
-    if case.outcome == Some(Outcome::Partial) {
-        all.push(property("outcome", "partial"));
+    if let Some(outcome @ (Outcome::Partial | Outcome::Flaky)) = case.outcome {
+        all.push(property("outcome", outcome.word()));
+    }
+    if let Some(priority) = case.priority {
+        all.push(property("priority", &priority.to_string()));
+    }
+    for (name, value) in [("tc", &case.tc), ("sku", &case.sku)] {
+        if let Some(value) = value {
+            all.push(property(name, value));
+        }
     }
     for (name, value) in &case.args {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_string);
@@ -201,8 +259,12 @@ fn properties(case: &Case, summary: &Summary) -> Vec<Property> {
         let value = format!("{} {}", show_number(metric.value), metric.unit);
         all.push(property(&format!("value.{}", metric.name), value.trim_end()));
     }
-    if case.outcome.is_none_or(Outcome::is_bad) {
-        let again = super::rerun::of_case(case, summary.run());
+    for comparison in &case.notes().comparisons {
+        let value = format!("{}: {}", comparison.change.word(), comparison.text);
+        all.push(property(&format!("compared.{}", comparison.name), &value));
+    }
+    let again = rerun::of_case(case, summary.run());
+    if case.is_bad() && !again.is_empty() {
         all.push(property("rerun", &text::shell_line(&again)));
     }
     all
@@ -222,10 +284,11 @@ fn output(case: &Case, summary: &Summary) -> String {
         let from = out.ceil_char_boundary(out.len() - LOG_SHOWN);
         out.replace_range(..from, "…");
     }
-    if case.started.is_some() {
-        let log = Path::new(&case.dir).join("xenrt.log");
-        let files = notes.files.iter().map(|f| f.path.as_path());
-        for path in std::iter::once(log.as_path()).chain(files) {
+    let earlier = case.attempts.iter().filter(|a| a.dir != case.dir).map(|a| (&a.dir, a.notes()));
+    let last = case.started.map(|_| (&case.dir, notes));
+    for (dir, notes) in earlier.chain(last) {
+        let log = dir.join("xenrt.log");
+        for path in [&log].into_iter().chain(notes.files.iter().map(|f| &f.path)) {
             // The form by which Jenkins and GitLab find attached files.
             out.push_str(&format!("[[ATTACHMENT|{}]]\n", printable(&summary.run().results.join(path).display().to_string())));
         }

@@ -402,7 +402,7 @@ pub(super) fn planned(summary: &Summary) -> String {
 }
 
 /// "serial Install has begun"; nothing for the whole of the plan.
-fn step_text(fact: &Fact, summary: &Summary) -> String {
+pub(super) fn step_text(fact: &Fact, summary: &Summary) -> String {
     let (Fact::StepStarted { step: number } | Fact::StepFinished { step: number, .. }) = fact else { return String::new() };
     let known = summary.steps().iter().find(|s| s.step == *number);
     if known.is_some_and(super::Step::is_root) {

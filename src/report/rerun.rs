@@ -24,9 +24,20 @@ pub(super) fn of_the_rest(summary: &Summary) -> Option<Vec<String>> {
     is_cut.then(|| ["xrt", "--resume", results].map(String::from).to_vec())
 }
 
-/// What to type to run this one again.
+/// What to type to run this one again; nothing for a clean-up, which is run with what it cleans up.
 pub(super) fn of_case(case: &Case, run: &Run) -> Vec<String> {
-    named(run, [case.reference()]).unwrap_or_else(|| run.command.clone())
+    if case.is_cleanup() {
+        return Vec::new();
+    }
+    if run.sequence.is_none() {
+        return named(run, [case.reference()]).unwrap_or_else(|| run.command.clone());
+    }
+    // A further filter: what the command leaves out already it still does.
+    let id = case.id.as_str();
+    let is_plain = id.chars().all(|c| c.is_ascii_alphanumeric() || "-_./#".contains(c));
+    let only = if is_plain { id.to_string() } else { format!("\"{id}\"") };
+    let further = ["--only".to_string(), only];
+    run.command.iter().cloned().chain(further.into_iter().filter(|_| !run.command.is_empty())).collect()
 }
 
 /// The command of the run with only these testcases, where it names any and they are few.

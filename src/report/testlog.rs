@@ -1,17 +1,18 @@
-//! The log of each testcase, `xenrt.log` in its directory, in the line forms of the original; and one for the run itself.
+//! The log of each testcase, `xenrt.log` in its directory, in the line forms of the original; and one for the run itself. A further
+//! attempt has a directory and a log of its own.
 //!
 //! What is written is with the operating system before the next event is taken, so a run that is killed leaves its logs.
 
 use super::card::{Card, failure_card};
 use super::entry::{Entry, seconds};
-use super::lines::Options;
+use super::lines::{Options, step_text};
 use super::reports::{Opening, Report};
 use super::{Case, Summary};
 use crate::error::{Error, Kind, Result, Whereabouts};
 use crate::event::{Event, Fact, Failure, Outcome};
 use crate::name::CaseId;
 use crate::time::Timestamp;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};
@@ -23,6 +24,8 @@ const OPEN_AT_ONCE: usize = 100;
 pub struct TestLogs {
     results: PathBuf,
     logs: HashMap<Option<CaseId>, Log>,
+    /// The logs that were begun. What is told of one again goes on in it: of a testcase that a resumed run starts once more.
+    begun: HashSet<PathBuf>,
     open: usize,
     turn: u64,
     text: String,
@@ -43,7 +46,15 @@ pub(super) fn open(path: &Path, _: &Opening) -> Result<Box<dyn Report>> {
 impl TestLogs {
     /// Logs below this directory of results.
     pub fn new(results: PathBuf) -> TestLogs {
-        TestLogs { results, logs: HashMap::new(), open: 0, turn: 0, text: String::new(), second: (i64::MIN, String::new()) }
+        TestLogs {
+            results,
+            logs: HashMap::new(),
+            begun: HashSet::new(),
+            open: 0,
+            turn: 0,
+            text: String::new(),
+            second: (i64::MIN, String::new()),
+        }
     }
 
     fn begin(&mut self, case: &Case, event: &Event, summary: &Summary) -> Result<()> {
@@ -51,11 +62,24 @@ impl TestLogs {
             return Err(Error::new(Kind::Malformed, format!("`{}` is no directory for a testcase", case.dir.display())));
         }
         let path = self.results.join(&case.dir).join("xenrt.log");
-        self.logs.entry(event.case.clone()).or_insert(Log { path, file: None, used: 0 });
+        // One that is open is of an attempt in which the run died.
+        if self.logs.get(&event.case).is_none_or(|log| log.path != path)
+            && let Some(log) = self.logs.insert(event.case.clone(), Log { path, file: None, used: 0 })
+        {
+            self.open -= usize::from(log.file.is_some());
+        }
         let run = summary.run();
         let title = if case.title.is_empty() { String::new() } else { format!(": {}", case.title) };
         self.line(event.at, "VERBOSE", &format!("{}{title}", case.id));
-        self.line(event.at, "VERBOSE", &format!("testcase {} from {}", case.testcase, case.file.display()));
+        self.line(event.at, "VERBOSE", &format!("{} {} from {}", case.role.word(), case.testcase, case.file.display()));
+        if !case.attempts.is_empty() {
+            self.line(event.at, "VERBOSE", &format!("this is attempt {}", case.attempt));
+        }
+        for attempt in &case.attempts {
+            let ended = attempt.outcome.map_or("was cut off", Outcome::word);
+            let why = attempt.why().map(|why| format!(": {why}")).unwrap_or_default();
+            self.line(event.at, "VERBOSE", &format!("attempt {} in {} {ended}{why}", attempt.number, attempt.dir.display()));
+        }
         self.line(event.at, "VERBOSE", &format!("run {} by xrt {} on {}", run.id, run.version, run.targets.join(", ")));
         for (name, value) in &case.args {
             self.line(event.at, "VERBOSE", &format!("argument {name} = {value}"));
@@ -66,13 +90,17 @@ impl TestLogs {
         Ok(())
     }
 
-    fn end(&mut self, case: &Case, event: &Event) {
-        let Fact::CaseFinished { outcome, reason, took, failure, .. } = &event.fact else { return };
+    fn end(&mut self, whose: &CaseId, event: &Event) {
+        let (Fact::CaseFinished { outcome, reason, took, failure, .. }
+        | Fact::AttemptFinished { outcome, reason, took, failure, .. }) = &event.fact
+        else {
+            return;
+        };
         if let Some(reason) = reason {
             self.line(event.at, "REASON", reason);
         }
         if let Some(failure) = failure {
-            self.failure(event.at, case.id.as_str(), *outcome, failure);
+            self.failure(event.at, whose.as_str(), *outcome, failure);
         }
         self.line(event.at, "RESULT", &format!("{} after {}", outcome.word(), seconds(*took)));
     }
@@ -104,7 +132,7 @@ impl TestLogs {
         }
         self.turn += 1;
         if let Some(log) = self.logs.get_mut(whose) {
-            let is_first = log.used == 0;
+            let is_first = log.used == 0 && self.begun.insert(log.path.clone());
             log.used = self.turn;
             let doing = format_args!("write the log `{}`", log.path.display()).to_string();
             if log.file.is_none() {
@@ -145,10 +173,16 @@ impl Report for TestLogs {
         let case = event.case.as_ref().and_then(|id| summary.case(id));
         match (&event.fact, case) {
             (Fact::CaseStarted { .. }, Some(case)) => self.begin(case, event, summary)?,
-            (Fact::CaseFinished { .. }, Some(case)) => self.end(case, event),
+            (Fact::CaseFinished { .. } | Fact::AttemptFinished { .. }, Some(case)) => self.end(&case.id, event),
             (Fact::Subcase { group, name, outcome, failure: Some(failure), .. }, _) => {
                 let title = super::entry::subcase_name(group, name);
                 self.failure(event.at, &title, *outcome, failure);
+            }
+            (Fact::StepStarted { .. } | Fact::StepFinished { .. }, _) => {
+                let text = step_text(&event.fact, summary);
+                if !text.is_empty() {
+                    self.line(event.at, "VERBOSE", &text);
+                }
             }
             _ => {}
         }
@@ -164,7 +198,7 @@ impl Report for TestLogs {
             self.text.clear();
         }
         self.hand_over(&event.case)?;
-        if matches!(event.fact, Fact::CaseFinished { .. })
+        if matches!(event.fact, Fact::CaseFinished { .. } | Fact::AttemptFinished { .. })
             && let Some(log) = self.logs.remove(&event.case)
         {
             self.open -= usize::from(log.file.is_some());
