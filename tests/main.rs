@@ -15,7 +15,7 @@ mod reports;
 mod results;
 mod run;
 mod scripts;
-
+mod sequence;
 mod sequence_reports;
 mod sinks;
 mod ssh;

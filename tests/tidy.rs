@@ -45,7 +45,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("ctrlc", &["cli/signals.rs"]),
     ("globset", &["sequence/only.rs"]),
     ("humantime", &["unit.rs", "time.rs"]),
-    ("include_dir", &["script/"]),
+    ("include_dir", &["script/", "sequence/load.rs"]),
     ("indicatif", &["report/live.rs"]),
     ("jiff", &["time.rs"]),
     ("junit_parser", &["run/junit.rs"]),
@@ -64,7 +64,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("strsim", &["name.rs"]),
     ("tracing_subscriber", &["cli/mod.rs"]),
     ("unicode_width", &["report/text.rs"]),
-    ("walkdir", &["lab/", "script/"]),
+    ("walkdir", &["lab/", "script/", "sequence/load.rs"]),
     ("std::env", &["cli/mod.rs"]),
     ("process::exit", &["cli/signals.rs"]),
     ("println!", &["cli/mod.rs"]),
@@ -233,9 +233,13 @@ fn nothing_is_left_for_later() {
     for (dir, ending) in [("src", ".rs"), ("scripts", ".rhai"), ("stdlib", ".rhai"), ("examples", ".rhai")] {
         for source in files(&root().join(dir), ending) {
             for (number, line) in source.text.to_lowercase().lines().enumerate() {
-                // A directive of the TAP protocol has the same name.
-                let is_tap = |word: &str| word == "todo" && source.path.ends_with("/tap.rs");
-                for word in words.iter().filter(|w| names(line, w).is_some() && !is_tap(w)) {
+                // A directive of the TAP protocol has the same name, and so has what the original fills tuples up with.
+                let is_theirs = |word: &str| match word {
+                    "todo" => source.path.ends_with("/tap.rs"),
+                    "xxx" => source.path == "sequence/rounds.rs",
+                    _ => false,
+                };
+                for word in words.iter().filter(|w| names(line, w).is_some() && !is_theirs(w)) {
                     complaints.push(format!("{dir}/{}:{}: `{word}`", source.path, number + 1));
                 }
             }

@@ -44,6 +44,10 @@ struct Param {
     is_settled: bool,
 }
 
+/// Parameters as they were before others were put over them.
+#[must_use]
+pub struct Overlaid(Vec<(String, Option<Param>)>);
+
 /// Where reading stands.
 pub struct Scope<'a> {
     pub mode: Mode,
@@ -74,12 +78,9 @@ impl<'a> Scope<'a> {
         &self.source
     }
 
-    /// Reads another file, then goes on with this one.
-    pub fn in_file<T>(&mut self, source: Source, work: impl FnOnce(&mut Self) -> T) -> T {
-        let outer = std::mem::replace(&mut self.source, source);
-        let done = work(self);
-        self.source = outer;
-        done
+    /// Goes on with another file. Gives the one before.
+    pub fn set_source(&mut self, source: Source) -> Source {
+        std::mem::replace(&mut self.source, source)
     }
 
     /// `<default>` at the top of a sequence: what is already known by that name goes before the value given.
@@ -105,22 +106,24 @@ impl<'a> Scope<'a> {
         self.params.insert(name.to_string(), Param { value, is_settled: true });
     }
 
-    /// Reads on with these parameters over those that are set.
-    pub fn with_params<T>(&mut self, params: Vec<(String, String)>, work: impl FnOnce(&mut Self) -> T) -> T {
-        let mut outer = Vec::with_capacity(params.len());
-        for (name, value) in params {
+    /// Puts these parameters over those that are set. Gives what they were before, for [`Scope::restore`].
+    pub fn set_params(&mut self, params: Vec<(String, String)>) -> Overlaid {
+        let set = |(name, value): (String, String)| {
             let before = self.params.insert(name.clone(), Param { value, is_settled: true });
-            outer.push((name, before));
-        }
-        let done = work(self);
+            (name, before)
+        };
+        Overlaid(params.into_iter().map(set).collect())
+    }
+
+    /// Takes parameters away again.
+    pub fn restore(&mut self, before: Overlaid) {
         // Backwards, as one name may be there twice.
-        for (name, before) in outer.into_iter().rev() {
+        for (name, before) in before.0.into_iter().rev() {
             match before {
                 Some(before) => self.params.insert(name, before),
                 None => self.params.remove(&name),
             };
         }
-        done
     }
 
     /// A text with its `${X}` and `%X%` put in. What is unknown is told and left as it is.
@@ -278,6 +281,28 @@ impl Scope<'_> {
         }
     }
 
+    /// Whether what follows is not to run when this does not pass.
+    ///
+    /// # Source
+    /// The original reads the digits the other way round: 0 is yes, and 1 is no. They are refused, and in lenient mode read as it does.
+    pub fn blocker(&mut self, element: &Element) -> Option<bool> {
+        let text = self.attribute(element, "blocker")?;
+        let digit = match text.trim() {
+            "0" => true,
+            "1" => false,
+            _ => return self.boolean(element, "blocker"),
+        };
+        let word = if digit { "yes" } else { "no" };
+        let message = format!("`blocker`: the digit {} means {word} in old files", text.trim());
+        self.wrong(
+            "blocker-digit",
+            element.place_of("blocker"),
+            message,
+            Some(format!("write blocker=\"{word}\", or the other if you meant it")),
+        );
+        Some(digit)
+    }
+
     /// A number, in the range of its type.
     pub fn number<T: FromStr>(&mut self, element: &Element, name: &str) -> Option<T> {
         let text = self.attribute(element, name)?;
@@ -285,6 +310,16 @@ impl Scope<'_> {
         if number.is_none() {
             let help = Some("write a whole number from 0 up".to_string());
             self.wrong("not-a-number", element.place_of(name), format!("`{name}`: `{}` is not a number", short(&text)), help);
+        }
+        number
+    }
+
+    /// A number that need not be whole.
+    pub fn decimal(&mut self, element: &Element, name: &str) -> Option<f64> {
+        let text = self.attribute(element, name)?;
+        let number = text.trim().parse().ok().filter(|number: &f64| number.is_finite());
+        if number.is_none() {
+            self.wrong("not-a-number", element.place_of(name), format!("`{name}`: `{}` is not a number", short(&text)), None);
         }
         number
     }
@@ -383,9 +418,9 @@ mod tests {
     /// What reading with a scope gives, and the headlines of what it told.
     fn told<T>(mode: Mode, text: &str, read: impl FnOnce(&mut Scope<'_>, &Element) -> T) -> (T, Vec<String>) {
         let (mut variables, mut found) = (Variables::default(), Vec::new());
-        variables.set(Layer::Flag, "FLAG", "from -D");
-        variables.set(Layer::Sequence, "FLAG", "from the sequence");
-        variables.set(Layer::Site, "LISTS/odd", "1,3,5");
+        variables.set(Layer::Flag, "FLAG", "from -D").unwrap();
+        variables.set(Layer::Sequence, "FLAG", "from the sequence").unwrap();
+        variables.set(Layer::Site, "LISTS/odd", "1,3,5").unwrap();
         let root = xml::read("x", text).unwrap();
         let mut scope = Scope::new(mode, Source::new("x", text), &mut variables, &mut found);
         scope.set_default("DEFAULT", "a %FLAG% b", At::default());
@@ -440,7 +475,9 @@ mod tests {
     fn parameters_end_with_what_they_were_given_for() {
         let (values, _) = told(Mode::Strict, "<a/>", |scope, _| {
             let twice = vec![("LOOP".to_string(), "1".to_string()), ("LOOP".to_string(), "2".to_string())];
-            let inner = scope.with_params(twice, |scope| scope.expand("${LOOP}", At::default()));
+            let outer = scope.set_params(twice);
+            let inner = scope.expand("${LOOP}", At::default());
+            scope.restore(outer);
             (inner, scope.expand("${LOOP}", At::default()))
         });
         assert_eq!(values, ("2".into(), "50%FLAG%".into()));
@@ -500,7 +537,8 @@ mod tests {
         let (text, found) = told(Mode::Lenient, "<a/>", |scope, _| {
             let mut text = "x".repeat(1000);
             for _ in 0..20 {
-                text = scope.with_params(vec![("A".into(), text)], |scope| scope.expand("${A}${A}", At::default()));
+                scope.set_param("A", text);
+                text = scope.expand("${A}${A}", At::default());
             }
             text
         });

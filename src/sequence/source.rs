@@ -14,14 +14,14 @@ pub struct Source(Arc<Inner>);
 
 struct Inner {
     file: String,
-    text: String,
+    text: Arc<str>,
     /// Offset of each line.
     lines: Vec<usize>,
 }
 
 impl Source {
-    pub fn new(file: impl Into<String>, text: impl Into<String>) -> Source {
-        let text = text.into();
+    pub fn new(file: impl Into<String>, text: impl Into<Arc<str>>) -> Source {
+        let text: Arc<str> = text.into();
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         Source(Arc::new(Inner { file: file.into(), text, lines }))
     }
@@ -31,7 +31,7 @@ impl Source {
         &self.0.file
     }
 
-    pub fn text(&self) -> &str {
+    pub fn text(&self) -> &Arc<str> {
         &self.0.text
     }
 
