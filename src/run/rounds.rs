@@ -29,11 +29,11 @@ impl Rounds {
         Rounds { plan: Plan { seed, ..plan }, ids: CaseIds::default(), groups: 0, random, left: rounds, is_first: true }
     }
 
-    /// All rounds as one plan: where there are several, each is a serial or parallel of its own.
-    pub fn all(mut self) -> Plan {
-        let rounds = self.left.unwrap_or(1);
+    /// All rounds that are left as one plan: where there are several, each is a serial or parallel of its own. Without an end, one.
+    pub fn rest(&mut self) -> Plan {
+        let rounds = self.left.replace(0).unwrap_or(1);
         if rounds <= 1 {
-            return self.next().unwrap_or_default();
+            return self.one();
         }
         let mut cases = Vec::new();
         let (before, tests) = self.parts();
@@ -44,7 +44,29 @@ impl Rounds {
             let of = if tests.label.is_empty() { String::new() } else { format!("{}, ", tests.label) };
             root.steps.push(Step::Group(Group { label: format!("{of}round {round}"), ..tests }));
         }
-        Plan { cases, root, ..self.plan }
+        self.plan_of(root, cases)
+    }
+
+    /// One round, as a plan.
+    fn one(&mut self) -> Plan {
+        let (mut before, tests) = self.parts();
+        let mut tests = self.shuffled(tests);
+        if std::mem::take(&mut self.is_first) {
+            for note in &mut tests.notes {
+                note.made = note.made.start + before.len()..note.made.end + before.len();
+            }
+            before.append(&mut tests.steps);
+            tests.steps = before;
+        }
+        let mut cases = Vec::new();
+        let root = self.lay(tests, &mut cases);
+        self.plan_of(root, cases)
+    }
+
+    fn plan_of(&self, root: Group, cases: Vec<PlannedCase>) -> Plan {
+        let Plan { sequence, semaphores, criteria, seed, .. } = &self.plan;
+        let (sequence, semaphores, criteria) = (sequence.clone(), semaphores.clone(), criteria.clone());
+        Plan { sequence, cases, root, semaphores, criteria, seed: *seed }
     }
 
     /// What prepares what everything needs, and the rest.
@@ -92,20 +114,7 @@ impl Iterator for Rounds {
         if let Some(left) = &mut self.left {
             *left = left.checked_sub(1)?;
         }
-        let (mut before, tests) = self.parts();
-        let mut tests = self.shuffled(tests);
-        if std::mem::take(&mut self.is_first) {
-            for note in &mut tests.notes {
-                note.made = note.made.start + before.len()..note.made.end + before.len();
-            }
-            before.append(&mut tests.steps);
-            tests.steps = before;
-        }
-        let mut cases = Vec::new();
-        let root = self.lay(tests, &mut cases);
-        let Plan { sequence, semaphores, criteria, seed, .. } = &self.plan;
-        let (sequence, semaphores, criteria) = (sequence.clone(), semaphores.clone(), criteria.clone());
-        Some(Plan { sequence, cases, root, semaphores, criteria, seed: *seed })
+        Some(self.one())
     }
 }
 

@@ -288,3 +288,178 @@ fn threshold(variables: &Variables) -> Result<Option<Limit>> {
     })?;
     Ok(Some(Limit { highest, asked: How::Variable("PRIORITY") }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The testcases that all of these are about.
+    fn cases() -> Vec<Named<'static>> {
+        let case = |id: &'static str, group, name| Named { id, group, name, testcase: "dummy/sleep", ..Named::default() };
+        vec![
+            Named { priority: Some(1), tc: Some("TC-1234"), ..case("disk/TCa", "disk", "TCa") },
+            Named { priority: Some(3), sku: Some("pv"), ..case("disk/TCb", "disk", "TCb") },
+            Named { ttype: Some("slow"), ..case("TCc", "", "TCc") },
+            Named { sku: Some("pv"), ..case("net/TCa", "net", "TCa") },
+        ]
+    }
+
+    fn filter(words: &str, settings: &[(Layer, &str, &str)]) -> Result<Filter> {
+        let mut asked = Asked::default();
+        for word in words.split_whitespace() {
+            let (option, value) = word.split_once('=').unwrap();
+            let list = match option {
+                "only" => &mut asked.only,
+                "skip" => &mut asked.skip,
+                "run" => &mut asked.run,
+                "skipgroup" => &mut asked.skip_group,
+                "rungroup" => &mut asked.run_group,
+                "skipsku" => &mut asked.skip_sku,
+                "runsku" => &mut asked.run_sku,
+                "skiptype" => &mut asked.skip_type,
+                _ => {
+                    asked.priority = value.parse().ok();
+                    continue;
+                }
+            };
+            list.push(value.into());
+        }
+        let mut variables = Variables::default();
+        for (layer, name, value) in settings {
+            variables.set(*layer, name, *value).unwrap();
+        }
+        Filter::new(&asked, &variables)
+    }
+
+    #[track_caller]
+    fn check(words: &str, settings: &[(Layer, &str, &str)], expected: &[&str]) {
+        let filter = filter(words, settings).unwrap();
+        let said: Vec<String> = cases()
+            .iter()
+            .map(|case| format!("{}: {}", case.id, filter.leaves_out(case).unwrap_or_else(|| "runs".into())))
+            .collect();
+        assert_eq!(said, expected, "{words} {settings:?}");
+    }
+
+    #[test]
+    fn skipping_by_every_sort_of_name() {
+        let rows: &[(&str, [bool; 4])] = &[
+            ("", [true, true, true, true]),
+            ("skip=TCa", [false, true, true, false]),
+            ("skip=disk/TCa", [false, true, true, true]),
+            ("skip=TC1234", [false, true, true, true]),
+            ("skip=TC-1234", [false, true, true, true]),
+            ("skip=TCc", [true, true, false, true]),
+            ("skip=tca", [true, true, true, true]),
+            ("skip=disk", [true, true, true, true]),
+            ("skipgroup=disk", [false, false, true, true]),
+            ("skipsku=pv", [true, false, true, false]),
+            ("skiptype=slow", [true, true, false, true]),
+            ("skip=TCa skipsku=pv", [false, false, true, false]),
+            ("run=TCa", [true, false, false, true]),
+            ("run=TC1234 run=TCc", [true, false, true, false]),
+            ("rungroup=net", [false, false, false, true]),
+            ("runsku=pv run=TCc", [false, true, true, true]),
+            // What skips is not looked at when something runs.
+            ("run=TCa skip=disk/TCa", [true, false, false, true]),
+            // A priority touches only those that have one, and not what is named to be run.
+            ("priority=2", [true, false, true, true]),
+            ("priority=0", [false, false, true, true]),
+            ("priority=2 run=TCb", [false, true, false, false]),
+            ("only=disk/*", [true, true, false, false]),
+            ("only=TCb only=TCc", [false, true, true, false]),
+            ("only=disk/* skip=TCb", [true, false, false, false]),
+        ];
+        for (words, expected) in rows {
+            let filter = filter(words, &[]).unwrap();
+            let runs: Vec<bool> = cases().iter().map(|case| filter.leaves_out(case).is_none()).collect();
+            assert_eq!(runs, expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn variables_filter_when_a_command_line_or_a_job_sets_them_to_yes() {
+        use Layer::{Environment, Flag, Job, Sequence};
+        let rows: &[(&[(Layer, &str, &str)], [bool; 4])] = &[
+            (&[(Flag, "SKIP_TCa", "yes")], [false, true, true, false]),
+            (&[(Flag, "SKIP_disk/TCa", "yes")], [false, true, true, true]),
+            (&[(Flag, "SKIP_TCa", "no"), (Flag, "SKIP_TCb", "true")], [true, true, true, true]),
+            (&[(Job, "SKIPG_disk", "yes"), (Flag, "SKIPTYPE_slow", "yes")], [false, false, false, true]),
+            (&[(Flag, "SKIPGROUP_disk", "yes"), (Flag, "SKIPT_slow", "yes")], [false, false, false, true]),
+            (&[(Flag, "SKIPSKU_pv", "yes")], [true, false, true, false]),
+            (&[(Flag, "RUN_TC1234", "yes"), (Flag, "RUNG_net", "yes")], [true, false, false, true]),
+            (&[(Flag, "RUNGROUP_net", "yes"), (Flag, "RUNSKU_pv", "yes")], [false, true, false, true]),
+            (&[(Flag, "PRIORITY", "2")], [true, false, true, true]),
+            (&[(Flag, "SKIPALL", "yes")], [false, false, false, false]),
+            (&[(Sequence, "SKIPALL", "yes"), (Flag, "RUN_TCc", "yes")], [false, false, true, false]),
+            // Defined otherwise, it is not set by what runs.
+            (&[(Flag, "SKIPALL", "no"), (Flag, "RUN_TCc", "yes"), (Flag, "SKIP_TCb", "yes")], [true, false, true, true]),
+            (&[(Sequence, "SKIP_TCa", "yes"), (Environment, "RUN_TCa", "yes"), (Sequence, "PRIORITY", "2")], [true; 4]),
+        ];
+        for (settings, expected) in rows {
+            let filter = filter("", settings).unwrap();
+            let runs: Vec<bool> = cases().iter().map(|case| filter.leaves_out(case).is_none()).collect();
+            assert_eq!(runs, expected, "{settings:?}");
+        }
+        assert!(filter("", &[(Flag, "PRIORITY", "high")]).unwrap_err().what.contains("`PRIORITY` is `high`"));
+        assert!(filter("", &[(Flag, "SKIPALL", "perhaps")]).is_err());
+    }
+
+    #[test]
+    fn the_reason_names_the_filter() {
+        let none = &[];
+        check(
+            "skip=TCa priority=2 skiptype=slow",
+            none,
+            &[
+                "disk/TCa: left out by --skip TCa",
+                "disk/TCb: priority 3 is left out by --priority 2",
+                "TCc: left out by --skiptype slow",
+                "net/TCa: left out by --skip TCa",
+            ],
+        );
+        let not = "not selected by --run TCb, --rungroup net, -D RUN_TCc=yes";
+        let first = format!("disk/TCa: {not}");
+        check(
+            "run=TCb rungroup=net",
+            &[(Layer::Flag, "RUN_TCc", "yes")],
+            &[&first, "disk/TCb: runs", "TCc: runs", "net/TCa: runs"],
+        );
+        check(
+            "only=TCb",
+            none,
+            &[
+                "disk/TCa: not selected by --only 'TCb'",
+                "disk/TCb: runs",
+                "TCc: not selected by --only 'TCb'",
+                "net/TCa: not selected by --only 'TCb'",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_names_nothing_is_told_with_the_nearest_name() {
+        let idle = |words: &str, settings: &[(Layer, &str, &str)]| -> Vec<String> {
+            let exempt = [Named { id: "TCend", name: "TCend", ..Named::default() }];
+            let all = filter(words, settings).unwrap().idle(&cases(), &exempt);
+            let word = |is_error: bool| if is_error { "error" } else { "warning" };
+            all.into_iter().map(|i| format!("{}: {} / {}", word(i.is_error), i.what, i.help.unwrap_or_default())).collect()
+        };
+        assert_eq!(idle("skip=TCa skipgroup=net run=TCb", &[]).len(), 2, "not looked at");
+        assert_eq!(idle("skip=disk/TCx", &[]), ["error: `--skip disk/TCx` names no testcase here / did you mean `disk/TCa`?"]);
+        assert_eq!(idle("rungroup=dsk", &[]), ["error: `--rungroup dsk` names no group of testcases here / did you mean `disk`?"]);
+        assert_eq!(
+            idle("", &[(Layer::Flag, "SKIP_TC1243", "yes")]),
+            ["warning: `-D SKIP_TC1243=yes` names no testcase here / did you mean `TC1234`?"]
+        );
+        let cleanup = "it names a clean-up, and no filter leaves those out but --no-finally";
+        assert_eq!(idle("skip=TCend", &[]), [format!("error: `--skip TCend` names no testcase here / {cleanup}")]);
+        assert_eq!(
+            idle("only=tag:smoke only=!TCaa", &[]),
+            [
+                "error: `--only 'tag:smoke'` matches no testcase here / ",
+                "error: `TCaa` of `--only '!TCaa'` matches no testcase here / did you mean `TCa`?",
+            ]
+        );
+    }
+}

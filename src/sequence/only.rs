@@ -278,3 +278,73 @@ impl Reader<'_> {
         error.help("xrt help filters explains them")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions_select_what_they_say() {
+        let tags = ["smoke".to_string(), "disk".to_string()];
+        let case = Named {
+            id: "disk/TCa#2",
+            group: "disk",
+            name: "TCa",
+            testcase: "benchmarks/iometer",
+            tags: &tags,
+            tc: Some("TC-1"),
+            sku: None,
+            ttype: Some("slow one"),
+            priority: Some(2),
+        };
+        for (text, expected) in [
+            ("TCa", true),
+            ("TCb", false),
+            ("benchmarks/*", true),
+            ("disk/TC?#2", true),
+            ("*a", true),
+            ("{TCb,TCa}", true),
+            ("TC[b-z]", false),
+            ("name:TCa & group:disk", true),
+            ("name:TCa&group:net", false),
+            ("group:net | tag:smoke", true),
+            ("tag:smoke & !tag:slow", true),
+            ("!(tag:smoke | tag:x)", false),
+            ("!!tag:smoke", true),
+            // `&` binds before `|`.
+            ("TCa | TCb & TCb", true),
+            ("(TCa | TCb) & TCb", false),
+            ("tc:TC-*", true),
+            ("sku:*", false),
+            ("type:\"slow one\"", true),
+            ("id:disk/TCa", false),
+            ("testcase:benchmarks/iometer", true),
+            ("prio:2", true),
+            ("prio:<=2 & prio:>=2 & !prio:<2 & !prio:>2", true),
+            ("prio:=1", false),
+        ] {
+            assert_eq!(text.parse::<Only>().unwrap().takes(&case), expected, "{text}");
+        }
+        assert!(!"prio:<=9".parse::<Only>().unwrap().takes(&Named::default()), "it has none");
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_where() {
+        for (text, expected) in [
+            ("", "`--only ''`, at its end: expected a pattern here"),
+            ("a b", "`--only 'a b'`, at `b`: expected `&` (and) or `|` (or) before this"),
+            ("a &", "`--only 'a &'`, at its end: expected a pattern here"),
+            ("(a | b", "`--only '(a | b'`, at its end: expected `)` here"),
+            ("a)", "`--only 'a)'`, at `)`: this closes no parenthesis"),
+            ("\"a", "`--only '\"a'`, at `\"a`: the quotes that begin here do not end"),
+            ("tga:smoke", "`tga:` in `--only 'tga:smoke'` is no key"),
+            ("prio:high", "`prio:high` in `--only 'prio:high'` is no priority"),
+            ("a[b", "`a[b` in `--only 'a[b'` is no pattern: unclosed character class; missing ']'"),
+        ] {
+            assert_eq!(text.parse::<Only>().unwrap_err().what, expected);
+        }
+        assert_eq!("tga:x".parse::<Only>().unwrap_err().help.unwrap(), "did you mean `tag`?");
+        assert!("!".repeat(10_000).parse::<Only>().is_err());
+        assert!(format!("{}a{}", "(".repeat(10_000), ")".repeat(10_000)).parse::<Only>().is_err());
+    }
+}

@@ -9,9 +9,11 @@ mod new;
 mod plan;
 mod repl;
 mod replay;
+mod results;
 mod resume;
 mod run;
 mod selection;
+mod shortcuts;
 mod status;
 mod words;
 

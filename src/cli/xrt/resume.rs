@@ -64,7 +64,8 @@ fn resume(io: &Io, dir: &Path) -> Result<Exit> {
     }
     let (io, args) = as_it_was(io, &command, &past, &given, &["resume", "results"])?;
     // Short names where they can be: reports show them.
-    let dir = dir.strip_prefix(io.cwd()).map(Path::to_path_buf).unwrap_or(dir);
+    let base = args.changedir.as_ref().map_or_else(|| io.cwd(), |below| io.cwd().join(below));
+    let dir = dir.strip_prefix(base).map(Path::to_path_buf).unwrap_or(dir);
     run::go(&io, &args, Some(Resuming { log, past, dir }))
 }
 
@@ -122,6 +123,11 @@ fn misread(error: &clap::Error) -> Error {
 impl Resuming {
     pub fn run(&self) -> &str {
         &self.past.beginning.run
+    }
+
+    /// What the order was shuffled with.
+    pub fn seed(&self) -> Option<u64> {
+        self.past.beginning.seed
     }
 
     /// Puts what has a result into the plan.

@@ -1,22 +1,25 @@
 //! `xrt`: runs testcases.
 
+use super::plan::PlanArgs;
+use super::results::Results;
 use super::resume::{ResumeArgs, Resuming};
+use super::selection::{Chosen, SelectionArgs};
 use super::{Common, ScriptArgs};
 use crate::cli::access::{AccessArgs, masked};
 use crate::cli::variables::VariableArgs;
 use crate::cli::{Io, signals};
 use crate::diagnostic::Diagnostic;
-use crate::error::{Blame, Exit, Result, Whereabouts};
+use crate::error::{Blame, Error, Exit, Kind, Result};
 use crate::event::log::LogSink;
-use crate::event::{Bus, Fact, Level, Sink};
+use crate::event::{Bus, Fact, Level, Sink, Verdict};
 use crate::report::{self, Reports, Verbosity};
 use crate::run::{Plan, Runner, Settings};
 use crate::script::{Catalog, Testcase};
 use crate::secret::Mask;
-use crate::time::{Cancel, Stop, Timestamp};
+use crate::time::{Cancel, Stop};
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,9 +30,11 @@ Examples:
   xrt --guest root:secret@127.0.0.1:2222 --testcase dummy/sleep seconds=1
   xrt --guest 10.0.0.5 --testcase scripts/guestops --timeout 1h --report junit:out.xml
   xrt --testcase ./check.sh
+  xrt --guest local -s smoke.seq
+  xrt --guest 10.0.0.5 -s benchmarks.seq --noprepare -D SECONDS=60 --only 'group:Disk & !tag:slow'
 
 Words after the options are the testcase's arguments: key=value, and a bare word is a true flag.
-See also: xrt list, xrt manual, xrt help exit-codes";
+See also: xrt list, xrt plan, xrt manual, xrt help filters, xrt help exit-codes";
 
 /// The limit of what follows a testcase's judgement, when nobody says otherwise.
 pub const CLEANUP: &str = "10m";
@@ -37,7 +42,8 @@ pub const CLEANUP: &str = "10m";
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct RunArgs {
     /// The testcase: a file, a directory, a name, a dotted name or an alias; any executable will do. May be repeated
-    #[arg(short = 'T', long, value_name = "TESTCASE", required_unless_present_any = ["resume", "rerun_failed"])]
+    #[arg(short = 'T', long, value_name = "TESTCASE", conflicts_with = "sequence",
+        required_unless_present_any = ["sequence", "resume", "rerun_failed"])]
     pub testcase: Vec<String>,
 
     /// Arguments of the testcase: key=value, or a word for a true flag
@@ -46,19 +52,10 @@ pub struct RunArgs {
 
     #[command(flatten)]
     pub access: AccessArgs,
-
-    /// How many testcases run at a time
-    #[arg(short = 'j', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Running")]
-    pub workers: u16,
-
-    /// Limit of each testcase, instead of the one in its meta()
-    #[arg(long, value_name = "DURATION", value_parser = super::duration, help_heading = "Running")]
-    pub timeout: Option<Duration>,
-
-    /// Limit of the logs, post_run and clean-ups of each testcase
-    #[arg(long, value_name = "DURATION", value_parser = super::duration, default_value = CLEANUP, help_heading = "Running")]
-    pub cleanup_timeout: Duration,
-
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    #[command(flatten)]
+    pub pace: PaceArgs,
     #[command(flatten)]
     pub variables: VariableArgs,
 
@@ -69,6 +66,14 @@ pub struct RunArgs {
     /// Run scripts that xrt check complains about
     #[arg(long, help_heading = "Running")]
     pub no_check: bool,
+
+    /// Go into this directory first: relative paths of all options begin there
+    #[arg(short = 'C', long, value_name = "DIR", help_heading = "Running")]
+    pub changedir: Option<PathBuf>,
+
+    /// Show what a sequence would run, and run nothing; see xrt plan
+    #[arg(long, requires = "sequence", help_heading = "Running")]
+    pub dump_sequence: bool,
 
     #[command(flatten)]
     pub again: ResumeArgs,
@@ -100,23 +105,57 @@ pub struct RunArgs {
     pub common: Common,
 }
 
+/// How much at a time, how long, and how often.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Running")]
+pub struct PaceArgs {
+    /// How many testcases run at a time; with a sequence, how many branches of one parallel at most [default: 1, or what the sequence says]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub workers: Option<u16>,
+
+    /// Limit of each testcase, instead of the one in the sequence or in its meta()
+    #[arg(long, value_name = "DURATION", value_parser = super::duration)]
+    pub timeout: Option<Duration>,
+
+    /// Limit of everything together; clean-ups are run all the same
+    #[arg(long, value_name = "DURATION", value_parser = super::duration)]
+    pub run_timeout: Option<Duration>,
+
+    /// Limit of the logs, post_run and clean-ups of each testcase
+    #[arg(long, value_name = "DURATION", value_parser = super::duration, default_value = CLEANUP)]
+    pub cleanup_timeout: Duration,
+
+    /// Try a testcase that does not pass so many times more, instead of what the sequence says; one that passes then is flaky
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1000))]
+    pub retries: Option<u32>,
+
+    /// Begin nothing more after the first failure
+    #[arg(long)]
+    pub fail_fast: bool,
+
+    /// Run everything again and again until something does not pass; with --repeat, so many times at most
+    #[arg(long)]
+    pub until_fail: bool,
+}
+
 /// Runs what was asked for, or goes on with it.
 ///
 /// # Errors
 /// Usage; a report or the event log that could not be written.
 pub fn go(io: &Io, args: &RunArgs, resuming: Option<Resuming>) -> Result<Exit> {
-    let variables = args.variables.load(io)?;
+    // A run that is taken up again begins where this one did, and goes on into the same directory.
+    let cwd = io.cwd();
+    args.changedir.as_ref().map(|dir| io.go_to(dir)).transpose()?;
+    if args.dump_sequence {
+        return super::plan::run(io, &args.as_plan());
+    }
     let scripts = args.scripts.load()?;
     let catalog = Catalog::new(scripts.clone());
     let catalog = if args.no_check { catalog.unchecked() } else { catalog };
-    let testcases = match find(&catalog, &args.testcase)? {
-        Ok(testcases) => testcases,
-        Err(diagnostics) => {
-            super::check::show(io, &diagnostics);
-            return Ok(Exit::Usage);
-        }
-    };
-    let mut plan = Plan::of(testcases, &args.words, usize::from(args.workers))?;
+    let recorded = resuming.as_ref().map(Resuming::seed);
+    let Some(Chosen { variables, rounds, .. }) = args.choose(io, &catalog, recorded)? else { return Ok(Exit::Usage) };
+    let mut further = rounds;
+    let mut plan = if args.pace.until_fail { further.next().unwrap_or_default() } else { further.rest() };
     let resumed = resuming.as_ref().map(|resuming| resuming.settle(&mut plan, &catalog)).transpose()?;
     for spec in &args.report {
         report::asked(spec)?;
@@ -132,34 +171,78 @@ pub fn go(io: &Io, args: &RunArgs, resuming: Option<Resuming>) -> Result<Exit> {
     let (bus, stream) = open_stream(io, args, is_live, &results, &mask, &cancel, resuming)?;
     let left = format!("results so far: {}", results.dir.display());
     signals::listen(cancel.clone(), telling(is_live, &bus), move || left.clone());
+    if let Some(seed) = plan.seed {
+        telling(is_live, &bus)(&format!("the order is shuffled: --shuffle={seed} gives the same again"));
+    }
+    let PaceArgs { workers, timeout, run_timeout, retries, fail_fast, cleanup_timeout, .. } = args.pace;
     let settings = Settings {
-        run: results.run.clone(),
+        run: results.run,
         command: masked(io.args(), &mask),
-        cwd: io.cwd(),
+        cwd,
         environment: environment(io, &mask),
-        workers: Some(usize::from(args.workers)),
-        timeout: args.timeout,
-        run_timeout: None,
-        retries: None,
-        fail_fast: false,
-        no_post_run: false,
-        cleanup: args.cleanup_timeout,
+        workers: workers.map(usize::from),
+        timeout,
+        run_timeout,
+        retries,
+        fail_fast,
+        no_post_run: args.selection.sequence.no_postrun,
+        cleanup: cleanup_timeout,
         collect_logs: !args.no_logs,
-        results: results.dir.clone(),
+        results: results.dir,
         variables: variables.into(),
         resumed,
     };
     let runner = Runner { settings, lab, scripts, bus, cancel };
-    let verdict = runner.run(&plan);
-    let errors = stream.close();
+    let verdict = runner.run_until_failure(&plan, &mut further);
+    ended(io, verdict, stream.close())
+}
+
+/// How the process ends: by the verdict, unless something could not be written. That may have been the only sign of a failure, so it is
+/// never passed.
+fn ended(io: &Io, verdict: Result<Verdict>, unwritten: Vec<Error>) -> Result<Exit> {
     let exit = verdict?.exit();
-    // What could not be written may have been the only sign of a failure: never passed.
-    match errors.into_iter().next() {
+    match unwritten.into_iter().next() {
         None => Ok(exit),
         Some(first) if exit == Exit::Passed => Err(first.blame(Blame::Lab)),
         Some(first) => {
             io.say(&format!("error: {}", first.report()));
             Ok(exit)
+        }
+    }
+}
+
+impl RunArgs {
+    /// What is to be run: the sequence, or the testcases. Nothing when something is wrong with it, which was shown.
+    fn choose(&self, io: &Io, catalog: &Catalog, recorded: Option<Option<u64>>) -> Result<Option<Chosen>> {
+        let mut variables = self.variables.load(io)?;
+        self.selection.set(&mut variables)?;
+        if let Some(file) = &self.selection.sequence.sequence {
+            if let Some(word) = self.words.first() {
+                let error = Error::new(Kind::Malformed, format!("`{word}`: a sequence takes no arguments")).blame(Blame::User);
+                return Err(error.help("arguments of testcases stand in its file; -D NAME=VALUE sets its variables"));
+            }
+            return self.selection.settle(io, catalog, file, variables, recorded);
+        }
+        let testcases = match find(catalog, &self.testcase)? {
+            Ok(testcases) => testcases,
+            Err(diagnostics) => {
+                super::check::show(io, &diagnostics);
+                return Ok(None);
+            }
+        };
+        let plan = Plan::of(testcases, &self.words, usize::from(self.pace.workers.unwrap_or(1)))?;
+        self.selection.choose(io, plan, variables, recorded)
+    }
+
+    fn as_plan(&self) -> PlanArgs {
+        PlanArgs {
+            selection: self.selection.clone(),
+            history: None,
+            json: false,
+            graph: None,
+            variables: self.variables.clone(),
+            scripts: self.scripts.clone(),
+            common: self.common.clone(),
         }
     }
 }
@@ -180,44 +263,6 @@ fn find(catalog: &Catalog, references: &[String]) -> Result<std::result::Result<
         }
     }
     Ok(if wrong.is_empty() { Ok(found) } else { Err(wrong) })
-}
-
-/// Where the results of this run are.
-struct Results {
-    run: String,
-    dir: PathBuf,
-}
-
-impl Results {
-    /// Makes `<below>/<start time>-<short id>/` and points `<below>/latest` at it.
-    fn make(below: &Path) -> Result<Results> {
-        let unique = format!("{}-{}", std::process::id(), Timestamp::now());
-        let run = format!("{}-{:06x}", Timestamp::now().file_form(), crate::name::fingerprint(&unique) & 0x00ff_ffff);
-        let dir = below.join(&run);
-        std::fs::create_dir_all(below).at(format_args!("make the directory `{}`", below.display()))?;
-        std::fs::create_dir(&dir).at(format_args!("make the directory `{}`", dir.display()))?;
-        point_at(below, &run)?;
-        Ok(Results { run, dir })
-    }
-
-    /// The results of a run that goes on. `latest` beside them points at them, if there is one.
-    fn again(run: &str, dir: &Path) -> Result<Results> {
-        if let (Some(below), Some(name)) = (dir.parent(), dir.file_name().and_then(|name| name.to_str()))
-            && below.join("latest").is_symlink()
-        {
-            point_at(below, name)?;
-        }
-        Ok(Results { run: run.to_string(), dir: dir.to_path_buf() })
-    }
-}
-
-/// Points `<below>/latest` at the results of a run.
-fn point_at(below: &Path, name: &str) -> Result<()> {
-    // Made beside and renamed, so that it always points somewhere, also when two runs begin at once.
-    let fresh = below.join(format!(".latest-{name}"));
-    std::os::unix::fs::symlink(name, &fresh)
-        .and_then(|()| std::fs::rename(&fresh, below.join("latest")))
-        .at(format_args!("point `{}` at the results", below.join("latest").display()))
 }
 
 /// How a person is told something while a run goes on. Where what runs now is drawn, only a fact gets onto the screen: the next drawing

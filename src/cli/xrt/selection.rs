@@ -1,5 +1,6 @@
 //! Options that say what is run: which sequence, what of it, how often, and in which order.
 
+use super::shortcuts::ShortcutArgs;
 use crate::cli::Io;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::Result;
@@ -20,6 +21,8 @@ pub struct SelectionArgs {
     pub filter: FilterArgs,
     #[command(flatten)]
     pub order: OrderArgs,
+    #[command(flatten)]
+    pub shortcuts: ShortcutArgs,
 }
 
 /// Which sequence, and which parts of it.
@@ -163,14 +166,23 @@ impl SelectionArgs {
                 variables.set_from(Layer::Flag, name, "yes", option)?;
             }
         }
-        Ok(())
+        self.shortcuts.set(variables)
     }
 
-    /// Reads and settles the sequence with this name. What is wrong with it is shown; with errors among that there is nothing to run.
+    /// Reads and settles the sequence with this name. What is wrong with it is shown; with errors among that there is nothing to run. A
+    /// run that is taken up again has the order that was `recorded`.
     ///
     /// # Errors
     /// It is not found, or a filter cannot be read.
-    pub fn settle(&self, io: &Io, catalog: &Catalog, file: &str, variables: Variables) -> Result<Option<Chosen>> {
+    pub fn settle(
+        &self,
+        io: &Io,
+        catalog: &Catalog,
+        file: &str,
+        variables: Variables,
+        recorded: Option<Option<u64>>,
+    ) -> Result<Option<Chosen>> {
+        self.shortcuts.warn(io);
         let mode = if self.sequence.lenient { Mode::Lenient } else { Mode::Strict };
         let filter = self.filter(&variables)?;
         let library = Library { paths: self.sequence.sequence_path.clone() };
@@ -193,7 +205,7 @@ impl SelectionArgs {
             io.say(&format!("nothing was run{way}"));
             return Ok(None);
         }
-        let rounds = self.rounds(plan, &variables)?;
+        let rounds = self.rounds(plan, &variables, recorded)?;
         Ok(Some(Chosen { sequence: Some(loaded.sequence), variables, rounds }))
     }
 
@@ -201,12 +213,12 @@ impl SelectionArgs {
     ///
     /// # Errors
     /// A filter cannot be read.
-    pub fn choose(&self, io: &Io, mut plan: Plan, variables: Variables) -> Result<Option<Chosen>> {
+    pub fn choose(&self, io: &Io, mut plan: Plan, variables: Variables, recorded: Option<Option<u64>>) -> Result<Option<Chosen>> {
         let diagnostics = select(&mut plan, &self.filter(&variables)?);
         if !shown(io, &diagnostics) {
             return Ok(None);
         }
-        let rounds = self.rounds(plan, &variables)?;
+        let rounds = self.rounds(plan, &variables, recorded)?;
         Ok(Some(Chosen { sequence: None, variables, rounds }))
     }
 
@@ -227,12 +239,13 @@ impl SelectionArgs {
     }
 
     /// The rounds of a plan, in the order that is asked for.
-    fn rounds(&self, plan: Plan, variables: &Variables) -> Result<Rounds> {
+    fn rounds(&self, plan: Plan, variables: &Variables, recorded: Option<Option<u64>>) -> Result<Rounds> {
         let is_random = variables.boolean("RANDOMISE_TEST_ORDER")?.unwrap_or(false);
-        let seed = match self.order.shuffle {
-            Some(Seed::Number(seed)) => Some(seed),
-            Some(Seed::Random) => Some(new_seed()),
-            None => is_random.then(new_seed),
+        let seed = match (recorded, self.order.shuffle) {
+            (Some(recorded), _) => recorded,
+            (None, Some(Seed::Number(seed))) => Some(seed),
+            (None, Some(Seed::Random)) => Some(new_seed()),
+            (None, None) => is_random.then(new_seed),
         };
         Ok(Rounds::new(plan, seed, self.order.repeat))
     }

@@ -4,7 +4,6 @@ use super::Found;
 use crate::event::{Criteria, Place};
 use crate::run::Plan;
 use crate::sequence::{Sequence, Topology};
-use crate::unit::parse_boolean;
 use crate::vars::Variables;
 
 /// A plan of nothing, with the rules of the run.

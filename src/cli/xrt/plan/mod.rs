@@ -65,8 +65,8 @@ pub fn run(io: &Io, args: &PlanArgs) -> Result<Exit> {
     let (_, catalog) = args.scripts.catalog()?;
     let mut variables = args.variables.load(io)?;
     args.selection.set(&mut variables)?;
-    let Some(chosen) = args.selection.settle(io, &catalog, file, variables)? else { return Ok(Exit::Usage) };
-    let (sequence, plan) = (chosen.sequence, chosen.rounds.all());
+    let Some(mut chosen) = args.selection.settle(io, &catalog, file, variables, None)? else { return Ok(Exit::Usage) };
+    let (sequence, plan) = (chosen.sequence, chosen.rounds.rest());
     for error in history.iter().flat_map(|history| &history.unread) {
         io.say(&format!("warning: {}", error.report()));
     }
