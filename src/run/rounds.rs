@@ -193,7 +193,9 @@ fn mixed(mut steps: Vec<Step>, cases: &[PlannedCase], random: &mut Rand64) -> Ve
     }
     let mut holders = HashMap::new();
     for (place, step) in steps.iter().enumerate() {
-        step.each_case(&mut |case| drop(holders.insert(case, place)));
+        step.each_case(&mut |case| {
+            holders.insert(case, place);
+        });
     }
     let needs = |place: usize, step: &Step| {
         let mut needed: BTreeSet<usize> = BTreeSet::new();
