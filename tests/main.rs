@@ -13,6 +13,7 @@ mod program;
 mod repl;
 mod reports;
 mod results;
+mod resume;
 mod run;
 mod scripts;
 mod sequence;

@@ -145,7 +145,20 @@ fn cut_short(standing: Standing<'_>, context: &Context, ended: Ended) -> Ended {
     let is_cut = ended.outcome == Outcome::Errored && standing.is_stopped();
     let Some(reason) = standing.cancel.reason().filter(|_| is_cut) else { return ended };
     let stop = plain(context, &reason.error());
-    Ended { outcome: Outcome::Errored, reason: stop.reason, failure: ended.failure.or(stop.failure) }
+    let failure = match (stop.failure, ended.failure) {
+        (Some(stop), Some(cut)) => Some(Box::new(because_of(*stop, *cut))),
+        (stop, cut) => cut.or(stop),
+    };
+    Ended { outcome: Outcome::Errored, reason: stop.reason, failure }
+}
+
+/// The stop with what it cut short as its cause: who takes the run up again runs what was only stopped.
+fn because_of(stop: Failure, cut: Failure) -> Failure {
+    let (kind, blame, help) = (stop.kind, stop.blame, stop.help);
+    let mut causes = vec![cut.message];
+    causes.retain(|cause| *cause != stop.message);
+    causes.extend(cut.causes);
+    Failure { kind, blame, message: stop.message, causes, help, ..cut }
 }
 
 fn passed() -> Ended {

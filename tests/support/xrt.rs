@@ -170,6 +170,18 @@ impl Running {
         self.until(wanted, |fact| matches!(fact, Fact::Logged { text, .. } if text == wanted));
     }
 
+    /// Kills it (KILL) as soon as its event log has so many events, unless it ends before. What the log then holds.
+    pub fn killed_after(mut self, events: usize) -> Ran {
+        let is_time = |running: &mut Running| {
+            let log = newest_log(running.dir()).map(|log| events_of(&log).len());
+            running.child.try_wait().unwrap().is_some() || log.is_some_and(|there| there >= events)
+        };
+        let waited = poll::until(poll::patience(), || is_time(&mut self).then_some(()));
+        waited.unwrap_or_else(|why| panic!("{events} events: {why}"));
+        self.child.kill().unwrap();
+        self.wait()
+    }
+
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
@@ -239,7 +251,12 @@ impl Ran {
 
     /// Another command in the same directory and environment.
     pub fn then(&self, words: &str) -> Ran {
-        Xrt { testcases: Vec::new(), args: Vec::new(), ..self.xrt.clone() }.args(words).run()
+        self.next(words).run()
+    }
+
+    /// Another command in the same directory and environment, to be started.
+    pub fn next(&self, words: &str) -> Xrt {
+        Xrt { testcases: Vec::new(), args: Vec::new(), ..self.xrt.clone() }.args(words)
     }
 
     pub fn events(&self) -> Vec<Event> {

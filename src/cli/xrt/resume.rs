@@ -5,7 +5,7 @@ use super::{Xrt, run};
 use crate::cli::Io;
 use crate::error::{Blame, Error, Exit, Kind, Result, Whereabouts};
 use crate::event::log::{ClaimedLog, LogReader, LogSink};
-use crate::report::Reports;
+use crate::report::{Reports, Verbosity};
 use crate::run::{Past, Plan, Resumed};
 use crate::script::Catalog;
 use crate::secret::MASK;
@@ -58,15 +58,35 @@ fn resume(io: &Io, dir: &Path) -> Result<Exit> {
     let log = ClaimedLog::claim(&path)?;
     let past = Past::read(log.read()?)?;
     if past.is_whole() {
-        let verdict = past.summary.verdict();
-        io.say(&format!("nothing to resume: the run {} has ended, {}", past.beginning.run, verdict.word()));
-        return Ok(verdict.exit());
+        return remake(io, &log, &past, &dir);
     }
     let (io, args) = as_it_was(io, &command, &past, &given, &["resume", "results"])?;
     // Short names where they can be: reports show them.
     let base = args.changedir.as_ref().map_or_else(|| io.cwd(), |below| io.cwd().join(below));
     let dir = dir.strip_prefix(base).map(Path::to_path_buf).unwrap_or(dir);
     run::go(&io, &args, Some(Resuming { log, past, dir }))
+}
+
+/// There is nothing to go on with. It may have died over its reports, so those are made anew.
+fn remake(io: &Io, log: &ClaimedLog, past: &Past, dir: &Path) -> Result<Exit> {
+    let verdict = past.summary.verdict();
+    io.say(&format!("nothing to resume: the run {} has ended, {}", past.beginning.run, verdict.word()));
+    let args = parsed(&Xrt::command(), &past.command)?;
+    if io.cwd() != past.beginning.cwd {
+        io.go_to(&past.beginning.cwd)?;
+    }
+    let mut reports = Reports::new(io.reports(false, &run::reports(&args), dir.to_path_buf(), Verbosity::Quiet)?);
+    reports.recall(log.read()?)?;
+    match reports.close().into_iter().next() {
+        Some(first) => Err(first.blame(Blame::User)),
+        None => Ok(verdict.exit()),
+    }
+}
+
+/// The options that these words are.
+fn parsed(command: &Command, words: &[String]) -> Result<run::RunArgs> {
+    let matches = deaf(command).try_get_matches_from(words).map_err(|e| misread(&e))?;
+    Ok(Xrt::from_arg_matches(&matches).map_err(|e| misread(&e))?.run)
 }
 
 /// The results directory that a person names, and the event log in it.
@@ -87,8 +107,7 @@ fn as_it_was(io: &Io, command: &Command, past: &Past, given: &ArgMatches, not: &
     let environment = environment(io, &past.beginning.environment)?;
     let told = Told { words: &past.command, environment: &environment };
     let words = merged(command, &told, given, not)?;
-    let matches = deaf(command).try_get_matches_from(&words).map_err(|e| misread(&e))?;
-    let args = Xrt::from_arg_matches(&matches).map_err(|e| misread(&e))?.run;
+    let args = parsed(command, &words)?;
     let cwd = &past.beginning.cwd;
     if io.cwd() != *cwd {
         io.go_to(cwd).map_err(|e| e.help("the run was begun there, and relative paths of its options begin there"))?;

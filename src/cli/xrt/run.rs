@@ -276,6 +276,11 @@ fn telling(is_live: bool, bus: &Bus) -> impl Fn(&str) + Send + 'static {
     }
 }
 
+/// The reports that are made: always, and those asked for.
+pub fn reports(args: &RunArgs) -> Vec<String> {
+    ["testlog", "junit", "html"].map(String::from).into_iter().chain(args.report.iter().cloned()).collect()
+}
+
 fn open_stream(
     io: &Io,
     args: &RunArgs,
@@ -286,9 +291,7 @@ fn open_stream(
     resuming: Option<Resuming>,
 ) -> Result<(Bus, crate::event::Stream)> {
     let verbosity = Verbosity::from_flags(args.quiet, args.verbose);
-    let always = ["testlog", "junit", "html"].map(String::from);
-    let specs: Vec<String> = always.into_iter().chain(args.report.iter().cloned()).collect();
-    let reports = io.reports(is_live, &specs, results.dir.clone(), verbosity)?;
+    let reports = io.reports(is_live, &reports(args), results.dir.clone(), verbosity)?;
     let reports = Reports::new(reports);
     let (log, reports, last) = match resuming {
         None => (LogSink::create(&results.dir.join("events.jsonl"))?, reports, 0),
