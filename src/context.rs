@@ -232,28 +232,16 @@ pub fn clip(text: &str, longest: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, Sink};
+    use crate::event::Collector;
     use crate::secret::Mask;
-
-    struct Collect(Arc<Mutex<Vec<Fact>>>);
-
-    impl Sink for Collect {
-        fn on_event(&mut self, event: &Event) -> Result<()> {
-            self.0.lock().unwrap().push(event.fact.clone());
-            Ok(())
-        }
-        fn name(&self) -> String {
-            "collector".into()
-        }
-    }
 
     /// What is published by a piece of work.
     fn published(work: impl FnOnce(&Context)) -> Vec<Fact> {
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let (bus, stream) = Bus::start(Box::new(Collect(seen.clone())), Vec::new(), Mask::default(), |_| ()).unwrap();
+        let seen = Collector::default();
+        let (bus, stream) = Bus::start(Box::new(seen.clone()), Vec::new(), Mask::default(), |_| ()).unwrap();
         work(&Context::new(bus, None, PathBuf::new(), Cancel::new()));
         assert!(stream.close().is_empty());
-        std::mem::take(&mut *seen.lock().unwrap())
+        seen.facts()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
 mod bindings;
+mod blocking;
 mod check;
 mod functions;
 mod guest;
@@ -15,6 +16,7 @@ mod reports;
 mod results;
 mod resume;
 mod run;
+mod running;
 mod scripts;
 mod sequence;
 mod sequence_reports;

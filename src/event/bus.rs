@@ -189,20 +189,9 @@ fn masked(fact: Fact, mask: &Mask) -> Fact {
 mod tests {
     use super::*;
     use crate::error::Kind;
-    use crate::event::Level;
+    use crate::event::{Collector, Level};
     use crate::secret::Secret;
     use std::sync::{Arc, atomic::AtomicBool, atomic::Ordering};
-
-    struct Collect(Arc<Mutex<Vec<Event>>>);
-    impl Sink for Collect {
-        fn on_event(&mut self, event: &Event) -> Result<()> {
-            self.0.lock().unwrap().push(event.clone());
-            Ok(())
-        }
-        fn name(&self) -> String {
-            "collector".into()
-        }
-    }
 
     struct Broken;
     impl Sink for Broken {
@@ -220,34 +209,34 @@ mod tests {
 
     #[test]
     fn events_are_numbered_in_order_and_masked() {
-        let seen = Arc::new(Mutex::new(Vec::new()));
+        let seen = Collector::default();
         let mask = Mask::default();
-        let (bus, stream) = Bus::start(Box::new(Collect(seen.clone())), vec![], mask.clone(), |_| ()).unwrap();
+        let (bus, stream) = Bus::start(Box::new(seen.clone()), vec![], mask.clone(), |_| ()).unwrap();
         bus.publish(None, line("the password is s3cr\"et-1"));
         mask.learn(&Secret::new("s3cr\"et-1"));
         bus.publish(Some(&CaseId::new("a")), line("the password is s3cr\"et-1 again"));
         bus.flush();
         assert!(stream.close().is_empty());
-        let seen = seen.lock().unwrap();
+        let seen = seen.events();
         assert_eq!(seen.iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(seen[1].fact, line("the password is •••••• again"));
     }
 
     #[test]
     fn a_stream_that_goes_on_counts_on() {
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let (bus, stream) = Bus::start_after(41, Box::new(Collect(seen.clone())), vec![], Mask::default(), |_| ()).unwrap();
+        let seen = Collector::default();
+        let (bus, stream) = Bus::start_after(41, Box::new(seen.clone()), vec![], Mask::default(), |_| ()).unwrap();
         bus.publish(None, line("one more"));
         stream.close();
-        assert_eq!(seen.lock().unwrap()[0].seq, 42);
+        assert_eq!(seen.events()[0].seq, 42);
     }
 
     #[test]
     fn a_broken_reader_is_dropped_once_and_a_broken_log_is_told() {
-        let seen = Arc::new(Mutex::new(Vec::new()));
+        let seen = Collector::default();
         let lost = Arc::new(AtomicBool::new(false));
         let flag = lost.clone();
-        let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Broken), Box::new(Collect(seen.clone()))];
+        let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Broken), Box::new(seen.clone())];
         let (bus, stream) =
             Bus::start(Box::new(Broken), sinks, Mask::default(), move |_| flag.store(true, Ordering::SeqCst)).unwrap();
         bus.publish(None, line("one"));
@@ -256,6 +245,6 @@ mod tests {
         assert_eq!(errors.len(), 2, "{errors:?}");
         assert_eq!(errors[1].what, "junit report: disk full");
         assert!(lost.load(Ordering::SeqCst));
-        assert_eq!(seen.lock().unwrap().len(), 2, "the other reader went on");
+        assert_eq!(seen.events().len(), 2, "the other reader went on");
     }
 }

@@ -7,12 +7,14 @@
 //! format: only add, never rename or re-use ([`log::VERSION`]).
 
 mod bus;
+mod collect;
 mod fact;
 pub mod log;
 mod plan;
 mod verdict;
 
 pub use bus::{Bus, Stream};
+pub use collect::Collector;
 pub use fact::{
     ActionEnd, Better, Call, Change, Comparison, Event, Fact, Failure, Frame, Level, Local, Outcome, Phase, Place, SourceLine,
     Spread,

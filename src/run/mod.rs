@@ -142,17 +142,20 @@ impl Runner {
         let limited = self.settings.run_timeout.map(|limit| self.cancel.child_with_limit("run", limit));
         let half = self.settings.run_timeout.map(|limit| shared.at_half("run", limit));
         let cancel = limited.as_ref().unwrap_or(&self.cancel);
-        let mut results = self.round(shared, first, cancel);
+        let mut last = self.round(shared, first, cancel);
+        let mut results = last.clone();
         // A run that is taken up again has told of some rounds already.
-        let mut told = self.settings.resumed.as_ref().map_or(1, |resumed| resumed.rounds.max(1));
-        while self.verdict(shared, first, &results) == Verdict::Passed && !cancel.is_raised() {
+        let told = self.settings.resumed.as_ref().map_or(1, |resumed| resumed.rounds);
+        for round in 2.. {
+            if self.verdict(shared, first, &last) != Verdict::Passed || cancel.is_raised() {
+                break;
+            }
             let Some(next) = further.next() else { break };
-            told -= 1;
-            if told == 0 {
-                told = 1;
+            if round > told {
                 self.bus.publish(None, self.extended(&next));
             }
-            results.extend(self.round(shared, &next, cancel));
+            last = self.round(shared, &next, cancel);
+            results.extend(&last);
         }
         drop(half);
         let verdict = self.verdict(shared, first, &results);

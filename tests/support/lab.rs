@@ -2,10 +2,10 @@
 
 use super::sshd::Options;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use xenrt::context::Context;
 use xenrt::error::{Error, Kind, Result};
-use xenrt::event::{ActionEnd, Bus, Event, Fact, Level, Sink, Stream};
+use xenrt::event::{ActionEnd, Bus, Collector, Fact, Level, Stream};
 use xenrt::lab::{Access, Guest, Place};
 use xenrt::name::CaseId;
 use xenrt::secret::Mask;
@@ -21,7 +21,7 @@ pub struct Bench {
     /// The testcase's directory.
     pub local: PathBuf,
     address: String,
-    facts: Arc<Mutex<Vec<Fact>>>,
+    told: Collector,
     bus: Bus,
     stream: Stream,
     dirs: Vec<tempfile::TempDir>,
@@ -52,8 +52,8 @@ impl Bench {
 
     fn made(name: &str, address: &str, transport: Arc<dyn Transport>, patience: f64) -> Bench {
         let dirs = vec![tempfile::Builder::new().prefix("remote.").tempdir().unwrap(), tempfile::tempdir().unwrap()];
-        let facts = Arc::new(Mutex::new(Vec::new()));
-        let (bus, stream) = Bus::start(Box::new(Collect(facts.clone())), Vec::new(), Mask::default(), |_| ()).unwrap();
+        let told = Collector::default();
+        let (bus, stream) = Bus::start(Box::new(told.clone()), Vec::new(), Mask::default(), |_| ()).unwrap();
         let case = CaseId::new("c");
         let local = dirs[1].path().join(case.directory());
         let context = Context::new(bus.clone(), Some(case), local.clone(), Cancel::new());
@@ -63,7 +63,7 @@ impl Bench {
             address: address.to_string(),
             remote: dirs[0].path().to_str().unwrap().to_string(),
             local,
-            facts,
+            told,
             bus,
             stream,
             dirs,
@@ -110,7 +110,7 @@ impl Bench {
     /// Everything told so far.
     pub fn facts(&self) -> Vec<Fact> {
         self.bus.flush();
-        self.facts.lock().unwrap().clone()
+        self.told.facts()
     }
 
     /// The warnings so far.
@@ -143,18 +143,6 @@ impl Drop for Bench {
     fn drop(&mut self) {
         let errors = self.stream.close();
         assert!(errors.is_empty() || std::thread::panicking(), "{errors:?}");
-    }
-}
-
-struct Collect(Arc<Mutex<Vec<Fact>>>);
-
-impl Sink for Collect {
-    fn on_event(&mut self, event: &Event) -> Result<()> {
-        self.0.lock().unwrap().push(event.fact.clone());
-        Ok(())
-    }
-    fn name(&self) -> String {
-        "collector".into()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What tests share: real servers started for them, and a builder that reads like the feature.
 
 pub mod lab;
+pub mod plan;
 pub mod poll;
 pub mod process;
 pub mod skip;

@@ -1,12 +1,13 @@
 //! Steps, loops, waits, clean-ups and work side by side. These take closures, so they are free functions.
 
+use super::option;
 use crate::error::{Blame, Error, Kind};
 use crate::event::Level;
 use crate::lab::wait::{Look, Patience, until};
 use crate::script::Deferred;
 use crate::script::case::Case;
 use crate::script::failure::{self, Raised, misuse, raise, stopped};
-use crate::script::{engine, guard, meta, show};
+use crate::script::{engine, guard, show};
 use crate::time::Cancel;
 use crate::unit;
 use rhai::plugin::*;
@@ -18,7 +19,15 @@ const EVENTUALLY: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What `eventually` takes.
-const OPTIONS: &[&str] = &["timeout", "every", "desc"];
+#[derive(Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct WaitOptions {
+    #[serde(deserialize_with = "unit::deserialize_duration")]
+    timeout: Option<Duration>,
+    #[serde(deserialize_with = "unit::deserialize_duration")]
+    every: Option<Duration>,
+    desc: Option<String>,
+}
 
 /// How many branches `parallel` runs at once at most.
 const MOST_BRANCHES: usize = 256;
@@ -72,7 +81,7 @@ mod flow {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn eventually(call: NativeCallContext, holds: FnPtr) -> Raised<f64> {
-        wait_for(&call, &Map::new(), &holds)
+        wait_for(&call, WaitOptions::default(), &holds)
     }
 
     /// Looks again and again until a closure gives true; gives the seconds it took. An error in the closure means "not yet". When the
@@ -88,7 +97,7 @@ mod flow {
     /// ```
     #[rhai_fn(name = "eventually", return_raw)]
     pub fn eventually_with(call: NativeCallContext, options: Map, holds: FnPtr) -> Raised<f64> {
-        wait_for(&call, &options, &holds)
+        wait_for(&call, option::read("eventually", options)?, &holds)
     }
 
     /// Runs a closure and gives the seconds it took.
@@ -172,9 +181,11 @@ fn call_with_one(call: &NativeCallContext, body: &FnPtr, argument: Dynamic) -> R
     body.call_raw_with_extra_args(call.fn_name(), call, None, [], [argument], None)
 }
 
-fn wait_for(call: &NativeCallContext, options: &Map, holds: &FnPtr) -> Raised<f64> {
+fn wait_for(call: &NativeCallContext, options: WaitOptions, holds: &FnPtr) -> Raised<f64> {
     let case = Case::of(call)?;
-    let (patience, what) = waiting(options).map_err(|e| raise(&case.context, &e))?;
+    let every = options.every.unwrap_or(LOOK_EVERY).max(Duration::from_millis(1));
+    let patience = Patience { limit: options.timeout.unwrap_or(EVENTUALLY), first: every, longest: every };
+    let what = options.desc.unwrap_or_else(|| "it holds".into());
     let clock = Instant::now();
     let mut skipped = None;
     let mut is_author = false;
@@ -209,18 +220,6 @@ fn wait_for(call: &NativeCallContext, options: &Map, holds: &FnPtr) -> Raised<f6
     }
     wait.map_err(|e| raise(&case.context, &if is_author { e.blame(Blame::Author) } else { e }))?;
     Ok(clock.elapsed().as_secs_f64())
-}
-
-fn waiting(options: &Map) -> crate::error::Result<(Patience, String)> {
-    if let Some(unknown) = options.keys().find(|k| !OPTIONS.contains(&k.as_str())) {
-        let mut error = Error::new(Kind::Malformed, format!("`eventually` has no option `{unknown}`"));
-        error.help = crate::name::did_you_mean(unknown, OPTIONS.iter().copied());
-        return Err(error);
-    }
-    let limit = options.get("timeout").map_or(Ok(EVENTUALLY), meta::duration)?;
-    let every = options.get("every").map_or(Ok(LOOK_EVERY), meta::duration)?.max(Duration::from_millis(1));
-    let what = options.get("desc").map_or_else(|| "it holds".to_string(), show::plain);
-    Ok((Patience { limit, first: every, longest: every }, what))
 }
 
 fn text_of(error: &EvalAltResult) -> String {

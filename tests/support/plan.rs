@@ -1,0 +1,356 @@
+//! Plans in the making, from a text that shows their shape, run inside this process.
+//!
+//! ```text
+//! s(…)   a serial        s!(…)  one that passes a block on      s(a b | c)  c is in its finally
+//! p(…)   a parallel      p2(…)  two at a time                   s/disk(…)   its reporting group
+//! a      a testcase that passes; a:f fails, a:e errs, a:k skips itself, a:~ is partial, a:w waits until it is stopped
+//! a:fp   fails, is tried again and passes      a!  a blocker      a?  is not selected      a<b  depends on b
+//! a@x    is of class x                         *a  an action      #a  a preparation, and one that does not end in time: #a:f
+//! ```
+//!
+//! Names of cases begin neither with `s` nor with `p`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::unix::fs::PermissionsExt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use xenrt::event::{Block, Bus, Collector, Event, Fact, Order, Outcome, Role, Sink, Verdict};
+use xenrt::lab::Lab;
+use xenrt::name::{CaseId, CaseIds};
+use xenrt::report::Summary;
+use xenrt::run::{Group, Plan, PlannedCase, Preparation, Runner, Settings, Step, Work};
+use xenrt::script::{Args, Catalog, Scripts, Testcase, typed_args};
+use xenrt::secret::Mask;
+use xenrt::sequence::Topology;
+use xenrt::time::{Cancel, Stop};
+use xenrt::vars::Variables;
+
+/// What every testcase of a shape does: its outcomes by attempt are in its argument.
+const SCRIPT: &str = r#"
+    fn meta() { #{ args: #{ does: "p" } } }
+    fn run(args) {
+        defer(|| log("cleaned up"));
+        log("began");
+        switch args.does {
+            "f" => fail("broken"),
+            "e" => error("unknown"),
+            "k" => skip("not here"),
+            "~" => partial("nearly"),
+            "w" => sleep(600),
+            "y" => sleep(0.005),
+            _ => {}
+        }
+        log("ended");
+    }
+"#;
+
+/// The same for what is tried again: the attempt is in the name of its directory.
+const PROGRAM: &str = r#"#!/bin/sh
+case "$XRT_RESULTS_DIR" in *@*) attempt="${XRT_RESULTS_DIR##*@}";; *) attempt=1;; esac
+case "$(echo "$1" | cut -c"$attempt")" in
+    f) exit 1;;
+    k) exit 77;;
+    e) echo "Test: error"; exit 1;;
+    *) exit 0;;
+esac
+"#;
+
+struct Testcases {
+    scripts: Arc<Scripts>,
+    script: Arc<Testcase>,
+    program: Arc<Testcase>,
+    /// What the two are in.
+    _dir: tempfile::TempDir,
+}
+
+/// Made once for all tests.
+fn testcases() -> &'static Testcases {
+    static MADE: OnceLock<Testcases> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let [script, program] = ["does.rhai", "does"].map(|name| dir.path().join(name));
+        std::fs::write(&script, SCRIPT).unwrap();
+        std::fs::write(&program, PROGRAM).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let scripts = Scripts::new(Vec::new(), None).unwrap();
+        let find = |path: &std::path::Path| {
+            let found = Catalog::new(scripts.clone()).find(path.to_str().unwrap()).unwrap().unwrap();
+            Arc::new(found.into_iter().next().unwrap())
+        };
+        Testcases { script: find(&script), program: find(&program), scripts: scripts.clone(), _dir: dir }
+    })
+}
+
+/// The plan of a shape.
+#[track_caller]
+pub fn plan(shape: &str) -> Plan {
+    let mut reader = Reader { rest: shape, plan: Plan::default(), ids: CaseIds::default(), by_name: HashMap::new(), groups: 0 };
+    let Step::Group(root) = reader.node(0, Role::Testcase) else { panic!("`{shape}` is no serial or parallel") };
+    assert_eq!(reader.rest.trim(), "", "after the end of `{shape}`");
+    Plan { root, ..reader.plan }
+}
+
+struct Reader<'a> {
+    rest: &'a str,
+    plan: Plan,
+    ids: CaseIds,
+    by_name: HashMap<String, usize>,
+    groups: u32,
+}
+
+impl Reader<'_> {
+    fn peek(&mut self) -> char {
+        self.rest.chars().next().unwrap_or('\0')
+    }
+
+    fn eat(&mut self, wanted: char) -> bool {
+        let Some(rest) = self.rest.strip_prefix(wanted) else { return false };
+        self.rest = rest;
+        true
+    }
+
+    fn word(&mut self) -> String {
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '~';
+        let end = self.rest.find(|c| !is_word(c)).unwrap_or(self.rest.len());
+        let (word, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        word.to_string()
+    }
+
+    fn node(&mut self, parent: u32, role: Role) -> Step {
+        self.rest = self.rest.trim_start();
+        if self.rest.starts_with(['s', 'p']) { Step::Group(self.group(role)) } else { Step::Case(self.case(parent, role)) }
+    }
+
+    fn group(&mut self, role: Role) -> Group {
+        let mut group = Group { number: self.groups, ..Group::default() };
+        self.groups += 1;
+        let head = self.word();
+        group.order = if head.starts_with('s') { Order::Serial } else { Order::Parallel };
+        group.workers = head[1..].parse().ok();
+        group.blocker = self.eat('!');
+        if self.eat('/') {
+            group.label = self.word();
+        }
+        assert!(self.eat('('), "expected `(` before `{}`", self.rest);
+        let mut is_finally = false;
+        loop {
+            self.rest = self.rest.trim_start();
+            match self.peek() {
+                ')' => break,
+                '|' => is_finally = self.eat('|'),
+                _ if is_finally => {
+                    let step = self.node(group.number, Role::Cleanup);
+                    group.finally.push(step);
+                }
+                _ => {
+                    let step = self.node(group.number, role);
+                    group.steps.push(step);
+                }
+            }
+        }
+        self.eat(')');
+        group
+    }
+
+    fn case(&mut self, parent: u32, role: Role) -> usize {
+        let is_action = self.eat('*');
+        let prepares = !is_action && self.eat('#');
+        let name = self.word();
+        assert!(!name.is_empty(), "expected a name before `{}`", self.rest);
+        let does = if self.eat(':') { self.word() } else { "p".into() };
+        let mut case = PlannedCase { parent, role, ..made(self.ids.next("", &name), &does, prepares) };
+        if is_action || prepares {
+            (case.role, case.blocker) = (if role == Role::Cleanup { role } else { Role::Action }, true);
+        }
+        loop {
+            match self.peek() {
+                '!' => case.blocker = self.eat('!'),
+                '?' => case.skip = self.eat('?').then(|| "not asked for".into()),
+                '<' if self.eat('<') => {
+                    let needed = self.word();
+                    case.depends.push(self.by_name[&needed]);
+                }
+                '@' if self.eat('@') => case.class = Some(self.word()),
+                _ => break,
+            }
+        }
+        self.by_name.insert(name, self.plan.cases.len());
+        self.plan.cases.push(case);
+        self.plan.cases.len() - 1
+    }
+}
+
+fn made(id: CaseId, does: &str, prepares: bool) -> PlannedCase {
+    if prepares {
+        let nothing = Preparation { topology: Topology::default(), hosts: true };
+        let case = PlannedCase::new(id, Work::Prepare(Arc::new(nothing)), Args::new(), &[]);
+        return PlannedCase { timeout: (does == "f").then_some(Duration::ZERO), ..case };
+    }
+    let words = [format!("does={does}")];
+    if does.len() > 1 {
+        let case = PlannedCase::new(id, Work::Testcase(testcases().program.clone()), Args::new(), &[does.to_string()]);
+        return PlannedCase { retries: u32::try_from(does.len() - 1).unwrap(), ..case };
+    }
+    let script = &testcases().script;
+    PlannedCase::new(id, Work::Testcase(script.clone()), typed_args("does", &script.meta.args, &words).unwrap(), &[])
+}
+
+/// A run in the making.
+pub struct Bench {
+    pub plan: Plan,
+    pub settings: Settings,
+    pub cancel: Cancel,
+    /// Rounds that may follow the first.
+    pub further: Vec<Plan>,
+    /// Readers besides the one that keeps everything.
+    pub sinks: Vec<Box<dyn Sink>>,
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    #[track_caller]
+    pub fn new(shape: &str) -> Bench {
+        Bench::of(plan(shape))
+    }
+
+    pub fn of(plan: Plan) -> Bench {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            run: "r".into(),
+            command: Vec::new(),
+            cwd: dir.path().into(),
+            environment: BTreeMap::new(),
+            workers: None,
+            timeout: None,
+            run_timeout: None,
+            retries: None,
+            fail_fast: false,
+            no_post_run: false,
+            cleanup: Duration::from_secs(60),
+            collect_logs: false,
+            results: dir.path().into(),
+            variables: Variables::default().into(),
+            resumed: None,
+        };
+        Bench { plan, settings, cancel: Cancel::new(), further: Vec::new(), sinks: Vec::new(), dir }
+    }
+
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Settings)) -> Bench {
+        change(&mut self.settings);
+        self
+    }
+
+    #[must_use]
+    pub fn planned(mut self, change: impl FnOnce(&mut Plan)) -> Bench {
+        change(&mut self.plan);
+        self
+    }
+
+    #[must_use]
+    pub fn variable(self, name: &str, value: &str) -> Bench {
+        self.settings.variables.set(name, value, "the test").unwrap();
+        self
+    }
+
+    /// Ctrl-C as soon as such a fact is told.
+    #[must_use]
+    pub fn stopped_at(mut self, is: impl FnMut(&Event) -> bool + Send + 'static) -> Bench {
+        self.sinks.push(Box::new(Stopper { is: Box::new(is), cancel: self.cancel.clone() }));
+        self
+    }
+
+    pub fn run(self) -> Ran {
+        let Bench { plan, settings, cancel, further, sinks, dir } = self;
+        let told = Collector::default();
+        let (bus, stream) = Bus::start(Box::new(told.clone()), sinks, Mask::default(), |_| ()).unwrap();
+        let runner = Runner { settings, lab: Arc::new(Lab::default()), scripts: testcases().scripts.clone(), bus, cancel };
+        let verdict = runner.run_until_failure(&plan, &mut further.into_iter()).unwrap();
+        assert!(stream.close().is_empty());
+        Ran { ids: plan.cases.iter().map(|case| case.id.clone()).collect(), events: told.events(), verdict, dir }
+    }
+}
+
+struct Stopper {
+    is: Box<dyn FnMut(&Event) -> bool + Send>,
+    cancel: Cancel,
+}
+
+impl Sink for Stopper {
+    fn on_event(&mut self, event: &Event) -> xenrt::error::Result<()> {
+        if (self.is)(event) {
+            self.cancel.raise(Stop::User);
+        }
+        Ok(())
+    }
+
+    fn name(&self) -> String {
+        "stopper".into()
+    }
+}
+
+/// How a run went.
+pub struct Ran {
+    pub ids: Vec<CaseId>,
+    pub events: Vec<Event>,
+    pub verdict: Verdict,
+    /// The results.
+    pub dir: tempfile::TempDir,
+}
+
+impl Ran {
+    /// What became of each case, in the order of the plan: "a failed, b blocked by a, c -".
+    pub fn outcomes(&self) -> String {
+        let told = |id: &CaseId| {
+            let end = self.end(id.as_str());
+            let Some(Fact::CaseFinished { outcome, block, .. }) = end else { return format!("{id} -") };
+            match block {
+                Some(Block::Case { id: by, .. }) => format!("{id} blocked by {by}"),
+                Some(Block::Limit { whose, .. }) => format!("{id} blocked by {whose}"),
+                Some(Block::FailFast { id: by, .. }) => format!("{id} not run after {by}"),
+                None => format!("{id} {}", outcome.word()),
+            }
+        };
+        self.ids.iter().map(told).collect::<Vec<_>>().join(", ")
+    }
+
+    pub fn facts(&self, id: &str) -> impl Iterator<Item = &Fact> {
+        self.events.iter().filter(move |e| e.case.as_ref().is_some_and(|case| case.as_str() == id)).map(|e| &e.fact)
+    }
+
+    fn end(&self, id: &str) -> Option<&Fact> {
+        self.facts(id).find(|fact| matches!(fact, Fact::CaseFinished { .. }))
+    }
+
+    pub fn outcome(&self, id: &str) -> Option<Outcome> {
+        if let Some(Fact::CaseFinished { outcome, .. }) = self.end(id) { Some(*outcome) } else { None }
+    }
+
+    pub fn reason(&self, id: &str) -> &str {
+        if let Some(Fact::CaseFinished { reason: Some(reason), .. }) = self.end(id) { reason } else { "" }
+    }
+
+    /// What was begun, in the order in which it was.
+    pub fn begun(&self) -> Vec<&str> {
+        let began = |e: &&Event| matches!(e.fact, Fact::CaseStarted { .. });
+        self.events.iter().filter(began).filter_map(|e| e.case.as_ref()).map(CaseId::as_str).collect()
+    }
+
+    /// All texts that were logged or told as progress, each after its case.
+    pub fn said(&self) -> Vec<String> {
+        let text = |event: &Event| match &event.fact {
+            Fact::Logged { text, .. } | Fact::Progressed { text, .. } => {
+                Some(event.case.as_ref().map_or_else(|| text.clone(), |id| format!("{id}: {text}")))
+            }
+            _ => None,
+        };
+        self.events.iter().filter_map(text).collect()
+    }
+
+    pub fn summary(&self) -> Summary {
+        let mut summary = Summary::default();
+        self.events.iter().for_each(|event| summary.apply(event));
+        summary
+    }
+}
