@@ -59,6 +59,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rhai", &["script/", "repl/"]),
     ("rpassword", &["cli/"]),
     ("rustix", &["repl/terminal.rs", "wire/", "run/program.rs", "cli/mod.rs"]),
+    ("saphyr_parser", &["sequence/yaml.rs"]),
     ("shlex", &["lab/", "script/", "wire/", "cli/"]),
     ("ssh2", &["wire/ssh.rs", "wire/ssh/"]),
     ("strsim", &["name.rs"]),

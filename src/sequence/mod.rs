@@ -3,7 +3,7 @@
 //! Never true here: that something in a file is ignored without a word, that a value is used before its variables are put in, that a
 //! file of any content takes unbounded time or memory.
 //!
-//! To add an element: what it is in `tree.rs` (or `topology.rs` for the preparation); how it is read in `expand.rs` if it stands in the
+//! To add an element: what it is in `tree.rs` (or in `topology/` for the preparation); how it is read in `expand.rs` if it stands in the
 //! tree, in `case.rs` if it is a leaf of it, in `reader.rs` if it stands at the top; its name in the form of what it stands in.
 //!
 //! # Source
@@ -19,9 +19,10 @@ mod reference;
 mod rounds;
 mod scope;
 mod source;
-mod topology;
+pub mod topology;
 mod tree;
 mod xml;
+mod yaml;
 
 pub use filter::{Asked, Filter, Idle, Named};
 pub use load::{File, Library, Loaded, load, sequences_below};

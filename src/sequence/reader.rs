@@ -147,12 +147,12 @@ impl Reader<'_> {
     fn element(&mut self, element: Element) {
         match element.name.as_str() {
             "preprepare" => {
-                let topology = topology::read(&element, &mut self.scope);
+                let topology = topology::read(&element, &self.sequence.scripts, &mut self.scope);
                 self.once(&element, self.sequence.preprepare.is_some());
                 self.sequence.preprepare = Some(topology);
             }
             "prepare" => {
-                let topology = topology::read(&element, &mut self.scope);
+                let topology = topology::read(&element, &self.sequence.scripts, &mut self.scope);
                 self.once(&element, self.sequence.prepare.is_some());
                 self.sequence.prepare = Some(topology);
             }
@@ -199,6 +199,10 @@ impl Reader<'_> {
 
     /// What can only be said of a sequence as a whole.
     fn finish(&mut self, at: At) {
+        if self.sequence.preprepare.is_none() {
+            let containers = self.sequence.prepare.as_ref().and_then(|prepare| prepare.containers(self.scope.variables));
+            self.sequence.preprepare = containers;
+        }
         for (name, known) in &self.collections {
             if known.is_own && !known.is_used {
                 let at = known.collection.element.at;

@@ -17,7 +17,7 @@ use crate::error::{Blame, Error, Kind, Result};
 use crate::event::{Place, Role};
 use crate::name::CaseIds;
 use crate::script::{Args, Catalog, Origin};
-use crate::sequence::{self, Action, Case, Filter, Marvin, Mode, Node, Sequence, Topology};
+use crate::sequence::{self, Action, Case, Filter, Marvin, Mode, Node, Sequence};
 use crate::vars::Variables;
 use depends::Dependencies;
 use resolve::{Resolved, Resolver};
@@ -222,7 +222,7 @@ impl Settling<'_> {
     /// What the sequence prepares: first `preprepare`, then `prepare`, each time.
     fn prepare(&mut self, inside: Inside, place: Option<&Place>, children: &mut Children) {
         for (name, topology) in [("preprepare", &self.sequence.preprepare), ("prepare", &self.sequence.prepare)] {
-            let Some(topology) = topology.as_ref().filter(|asked| **asked != Topology::default()) else { continue };
+            let Some(topology) = topology.as_ref().filter(|asked| !asked.is_empty()) else { continue };
             if self.selection.no_prepare {
                 let mut note = left_out(name.to_string(), "--noprepare", place);
                 (note.depth, note.made) = (inside.depth, children.steps.len()..children.steps.len());

@@ -3,12 +3,12 @@
 use super::Found;
 use crate::event::{Criteria, Place};
 use crate::run::Plan;
-use crate::sequence::{Sequence, Topology};
+use crate::sequence::Sequence;
 use crate::vars::Variables;
 
 /// A plan of nothing, with the rules of the run.
 pub fn plan(sequence: &Sequence, variables: &Variables, found: &mut Found<'_>) -> Plan {
-    let prepares = [&sequence.preprepare, &sequence.prepare].into_iter().flatten().any(|t| *t != Topology::default());
+    let prepares = [&sequence.preprepare, &sequence.prepare].into_iter().flatten().any(|t| !t.is_empty());
     let criteria = Criteria {
         rates: rates(variables, found),
         strict: yes(variables, "PASS_RATE_STRICT", found).unwrap_or(true),
