@@ -5,6 +5,7 @@
 mod bindings;
 mod blocking;
 mod check;
+mod database;
 mod functions;
 mod guest;
 mod limits;

@@ -20,6 +20,7 @@ mod live;
 mod notes;
 mod reports;
 mod rerun;
+mod sqlite;
 mod summary;
 mod tap;
 mod testlog;
@@ -48,6 +49,12 @@ pub const SINKS: &[SinkKind] = &[
     SinkKind { word: "jsonl", about: "the event stream as JSON lines", file: Some("events.copy.jsonl"), open: jsonl::open },
     SinkKind { word: "junit", about: "JUnit XML for CI systems", file: Some("junit.xml"), open: junit::open },
     SinkKind { word: "live", about: "as console, with what runs now below it; for terminals", file: None, open: live::open },
+    SinkKind {
+        word: "sqlite",
+        about: "a database of many runs, for questions over time",
+        file: Some("results.db"),
+        open: sqlite::open,
+    },
     SinkKind { word: "tap", about: "TAP version 14, written as testcases finish", file: Some("report.tap"), open: tap::open },
     SinkKind { word: "testlog", about: "a directory with the `xenrt.log` of each testcase", file: Some(""), open: testlog::open },
 ];

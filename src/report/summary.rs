@@ -346,7 +346,12 @@ impl Summary {
     }
 
     pub fn case(&self, id: &CaseId) -> Option<&Case> {
-        self.cases.get(*self.index.get(id)?)
+        self.cases.get(self.place(id)?)
+    }
+
+    /// Where a case is among [`Summary::cases`].
+    pub(super) fn place(&self, id: &CaseId) -> Option<usize> {
+        self.index.get(id).copied()
     }
 
     /// The serials and parallels, each after the one that it is in.

@@ -6,6 +6,7 @@ pub mod poll;
 pub mod process;
 pub mod skip;
 pub mod sshd;
+pub mod stories;
 pub mod story;
 pub mod terminal;
 pub mod vm;
