@@ -57,12 +57,14 @@ impl Around {
         Around { labels, ..Around::default() }
     }
 
+    /// In a group of its own, which can have a finally block wherever it stands.
     fn within(&self, labels: Labels) -> Around {
-        Around { labels, depth: self.depth + 1, is_cleanup: self.is_cleanup }
+        Around { labels, depth: self.depth + 1, is_cleanup: false }
     }
 
+    /// In what is settled here, as if it were not there.
     fn deeper(&self) -> Around {
-        self.within(self.labels.clone())
+        Around { depth: self.depth + 1, ..self.clone() }
     }
 }
 

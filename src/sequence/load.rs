@@ -80,7 +80,7 @@ impl Library {
                 empty(&file)
             }
         };
-        sort(&mut diagnostics);
+        sort(&sequence, &mut diagnostics);
         Ok(Loaded { sequence, variables, diagnostics })
     }
 
@@ -88,7 +88,7 @@ impl Library {
     pub fn load_text(&self, file: &str, text: &str, mut variables: Variables, mode: Mode) -> Loaded {
         let mut diagnostics = Vec::new();
         let sequence = reader::read(self, File::Path(file.into()), text, mode, &mut variables, &mut diagnostics);
-        sort(&mut diagnostics);
+        sort(&sequence, &mut diagnostics);
         Loaded { sequence, variables, diagnostics }
     }
 
@@ -176,9 +176,8 @@ impl Library {
 
     fn missing(&self, name: &str) -> Error {
         let all = self.all().unwrap_or_default();
-        let names = all.iter().map(|(name, _)| name.as_str());
-        let help = did_you_mean(name, names.clone().filter(|n| name.ends_with(".seq") || !n.is_empty()))
-            .or_else(|| crate::name::nearest(&format!("{name}.{ENDING}"), names).map(|near| format!("did you mean `{near}`?")));
+        let wanted = if name.ends_with(".seq") { name.to_string() } else { format!("{name}.{ENDING}") };
+        let help = did_you_mean(&wanted, all.iter().map(|(name, _)| name.as_str()));
         let error = Error::new(Kind::NotFound, format!("there is no sequence `{name}`")).blame(Blame::User);
         error.help(help.unwrap_or_else(|| {
             "it is looked for in the current directory, in `sequences`, in each --sequence-path, and inside the program".into()
@@ -186,14 +185,7 @@ impl Library {
     }
 }
 
-/// All sequence files below a directory, sorted.
-///
-/// # Errors
-/// `Refused`: a directory cannot be read.
-pub fn sequences_below(dir: &Path) -> Result<Vec<PathBuf>> {
-    files_below(dir, usize::MAX)
-}
-
+/// The sequence files below a directory, so deep, sorted.
 fn files_below(dir: &Path, depth: usize) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in walkdir::WalkDir::new(dir).max_depth(depth).sort_by_file_name() {
@@ -297,9 +289,9 @@ fn too_large(file: &File) -> Diagnostic {
     Source::new(file.to_string(), "").error("too-large", At::default(), "the file is too large".into()).help(Some(help))
 }
 
-/// By file in the order of their first, then by place. What has no place comes last.
-fn sort(diagnostics: &mut [Diagnostic]) {
-    let mut files: Vec<String> = Vec::new();
+/// By file, the sequence's own first, then by place. What has no place comes last.
+fn sort(sequence: &Sequence, diagnostics: &mut [Diagnostic]) {
+    let mut files = vec![sequence.file.clone()];
     for diagnostic in diagnostics.iter() {
         if !files.contains(&diagnostic.place.file) {
             files.push(diagnostic.place.file.clone());

@@ -25,7 +25,7 @@ mod xml;
 mod yaml;
 
 pub use filter::{Asked, Filter, Idle, Named};
-pub use load::{File, Library, Loaded, load, sequences_below};
+pub use load::{File, Library, Loaded, load};
 pub use only::KEYS as ONLY_KEYS;
 pub use scope::{Form, Mode, Scope};
 pub use source::Source;
