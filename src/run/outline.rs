@@ -153,8 +153,11 @@ impl Outline {
 }
 
 impl Leaf {
-    /// The testcase with its arguments, as a command line has them.
+    /// The testcase with its arguments, as a command line has them; what an action does.
     pub fn work(&self) -> String {
+        if self.role == Role::Action {
+            return self.title.clone();
+        }
         std::iter::once(&self.testcase).chain(&self.words).map(String::as_str).collect::<Vec<_>>().join(" ")
     }
 }

@@ -19,6 +19,7 @@ mod reference;
 mod rounds;
 mod scope;
 mod source;
+mod title;
 pub mod topology;
 mod tree;
 mod xml;

@@ -1,28 +1,39 @@
-//! `xrt list`: the testcases there are, and their other names.
+//! `xrt list`: the testcases there are, their other names, and the sequences.
 
 use super::ScriptArgs;
 use crate::cli::{Io, table};
 use crate::error::{Exit, Result};
 use crate::report::Verbosity;
 use crate::script::{Testcase, shown_args};
+use crate::sequence::Library;
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
   xrt list                   all testcases with their titles
   xrt list disk              those with `disk` in a name, an alias, a title or a tag
   xrt list --aliases         other names, such as the ids that old sequences use, and what they stand for
+  xrt list --sequences       the sequences that -s finds by their names
   xrt list --json            everything that is known of each, for programs";
 
-/// List the testcases with title, target and arguments
+/// List the testcases with title, target and arguments; or their aliases, or the sequences
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ListArgs {
-    /// Only testcases with this text in a name, an alias, the title or a tag
+    /// Only those with this text in a name, an alias, the title or a tag
     pub filter: Option<String>,
 
     /// List the aliases instead, each with its testcase
     #[arg(long)]
     pub aliases: bool,
+
+    /// List the sequences instead
+    #[arg(long, conflicts_with = "aliases")]
+    pub sequences: bool,
+
+    /// Look for sequences here too. May be repeated
+    #[arg(long, value_name = "DIR", env = "XRT_SEQUENCES", value_delimiter = ':', value_hint = clap::ValueHint::DirPath)]
+    pub sequence_path: Vec<PathBuf>,
 
     /// Print JSON
     #[arg(long)]
@@ -33,18 +44,17 @@ pub struct ListArgs {
 }
 
 pub fn run(io: &Io, args: &ListArgs) -> Result<Exit> {
+    let has = |text: &str| args.filter.as_deref().is_none_or(|wanted| text.to_lowercase().contains(&wanted.to_lowercase()));
+    if args.sequences {
+        let listing = sequences(&Library { paths: args.sequence_path.clone() }, has)?;
+        return listing.print(io, args.json);
+    }
     let (_, catalog) = args.scripts.catalog()?;
     let (all, wrong) = catalog.unchecked().all()?;
-    let has = |text: &str| args.filter.as_deref().is_none_or(|wanted| text.to_lowercase().contains(&wanted.to_lowercase()));
     let listing = if args.aliases { aliases(&all, has) } else { testcases(&all, has) };
-    let is_empty = listing.rows.is_empty();
-    listing.print(io, args.json)?;
+    let exit = listing.print(io, args.json)?;
     super::check::show(io, &wrong);
-    Ok(match (wrong.is_empty(), is_empty) {
-        (false, _) => Exit::Usage,
-        (true, true) => Exit::NothingRan,
-        (true, false) => Exit::Passed,
-    })
+    Ok(if wrong.is_empty() { exit } else { Exit::Usage })
 }
 
 /// A list in both its forms.
@@ -55,11 +65,13 @@ struct Listing {
 }
 
 impl Listing {
-    fn print(self, io: &Io, as_json: bool) -> Result<()> {
-        if as_json {
-            return io.print(&format!("{}\n", serde_json::to_string_pretty(&self.json).unwrap_or_default()));
-        }
-        io.print(&table::plain(self.header, self.rows, io.look(Verbosity::Normal).width))
+    fn print(self, io: &Io, as_json: bool) -> Result<Exit> {
+        let exit = if self.rows.is_empty() { Exit::NothingRan } else { Exit::Passed };
+        io.print(&match as_json {
+            true => format!("{}\n", serde_json::to_string_pretty(&self.json).unwrap_or_default()),
+            false => table::plain(self.header, self.rows, io.look(Verbosity::Normal).width),
+        })?;
+        Ok(exit)
     }
 }
 
@@ -86,6 +98,20 @@ fn aliases(all: &[Testcase], has: impl Fn(&str) -> bool) -> Listing {
     let json = |(alias, t): (&str, &Testcase)| serde_json::json!({ "alias": alias, "testcase": t.name, "file": t.origin.source(), "title": t.meta.title });
     let (rows, json) = pairs.into_iter().map(|pair| (row(pair), json(pair))).unzip();
     Listing { header: &["ALIAS", "TESTCASE", "TITLE"], rows, json }
+}
+
+/// The sequences by the names that `-s` takes. One that cannot be read has that for its title.
+fn sequences(library: &Library, has: impl Fn(&str) -> bool) -> Result<Listing> {
+    let mut listing = Listing { header: &["SEQUENCE", "TITLE", "FILE"], rows: Vec::new(), json: Vec::new() };
+    for (name, file) in library.all()? {
+        let title = file.title().unwrap_or_else(|error| error.to_string());
+        if has(&name) || has(&title) {
+            let file = file.to_string();
+            listing.json.push(serde_json::json!({ "name": name, "title": title, "file": file }));
+            listing.rows.push(vec![name, title, file]);
+        }
+    }
+    Ok(listing)
 }
 
 fn json(testcase: &Testcase) -> serde_json::Value {

@@ -1,6 +1,6 @@
 //! A plan as a graph for Graphviz and its like: a cluster for each serial and parallel, an edge from what is done to what is done next.
 
-use super::tree::{branch_marks, leaf_marks};
+use super::tree::{branch_head, leaf_marks};
 use crate::event::{Order, Role};
 use crate::report::clean;
 use crate::run::{Branch, Leaf, Outline, Part};
@@ -57,9 +57,7 @@ impl Graph {
     }
 
     fn branch(&mut self, branch: &Branch, depth: usize) -> Ends {
-        let order = if branch.order == Order::Serial { "serial" } else { "parallel" };
-        let marks = branch_marks(branch);
-        let label = [order, &branch.label, &marks].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ");
+        let label = branch_head(branch);
         let style = if branch.blocker { "rounded,bold" } else { "rounded" };
         self.cluster(depth, &label, style, |graph| {
             let ends = graph.parts(&branch.steps, branch.order, depth + 1);

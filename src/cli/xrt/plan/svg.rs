@@ -1,7 +1,7 @@
 //! A plan as a picture: boxes in boxes, what is done one after another from the top to the bottom, and side by side what is done at the
 //! same time. Drawn by ourselves, because a plan is a tree of serials and parallels: no layout of a general graph is as easy to read.
 
-use super::tree::{branch_marks, leaf_marks, summary};
+use super::tree::{branch_head, leaf_marks, summary};
 use crate::event::{Order, Role};
 use crate::report::{clean, cut_end, width};
 use crate::run::{Branch, Leaf, Outline, Part};
@@ -37,6 +37,9 @@ struct Drawn {
 
 /// The look of a box, a class of the style.
 type Sort = &'static str;
+
+/// The only one without a frame.
+const LEGEND: Sort = "legend";
 
 const STYLE: &str = "\
 text{font:11px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:#1c2733}\
@@ -102,9 +105,11 @@ impl Drawn {
     fn draw(&self, x: f64, y: f64, out: &mut String) {
         let _ = writeln!(out, "<g class=\"{}\"><title>{}</title>", self.sort, escaped(&self.title));
         let (width, height) = (self.width, self.height);
-        let _ = writeln!(out, "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"4\"/>");
+        if self.sort != LEGEND {
+            let _ = writeln!(out, "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"4\"/>");
+        }
         for (number, line) in self.lines.iter().enumerate() {
-            let class = if number == 0 { "h" } else { "d" };
+            let class = if number == 0 && self.sort != "note" { "h" } else { "d" };
             let baseline = y + PAD / 2.0 + number as f64 * LINE + FONT;
             let _ = writeln!(out, "<text class=\"{class}\" x=\"{:.1}\" y=\"{baseline:.1}\">{}</text>", x + PAD, escaped(line));
         }
@@ -157,8 +162,7 @@ fn in_rows(children: Vec<Drawn>) -> (Vec<(f64, f64, Drawn)>, f64, f64) {
 
 fn branch(branch: &Branch) -> Drawn {
     let order = if branch.order == Order::Serial { "serial" } else { "parallel" };
-    let marks = branch_marks(branch);
-    let head = [order, &branch.label, &marks].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ");
+    let head = branch_head(branch);
     let mut drawn = Drawn::around(order, &head, head.clone(), parts(&branch.steps, branch.order), branch.order == Order::Serial);
     if branch.blocker {
         drawn.sort = if branch.order == Order::Serial { "serial blocker" } else { "parallel blocker" };
@@ -196,7 +200,10 @@ fn leaf(leaf: &Leaf) -> Drawn {
         _ => "case",
     };
     let work = leaf.work();
-    let marks = leaf_marks(leaf).join(", ");
+    // Why it is not run is said first, and there is no room for more.
+    let is_run = leaf.skip.is_none() && leaf.unusable.is_none();
+    let all = leaf_marks(leaf);
+    let marks = if is_run { all.join(", ") } else { all.into_iter().next().unwrap_or_default() };
     let place = leaf.written.as_ref().map(ToString::to_string).unwrap_or_default();
     let title = [&leaf.id, &leaf.title, &work, &marks, &place].map(|line| clean(line).into_owned());
     let title = title.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
@@ -222,7 +229,7 @@ fn legend() -> Drawn {
     Drawn {
         width,
         height: height + HEAD,
-        sort: "legend",
+        sort: LEGEND,
         lines: Vec::new(),
         title: "legend".into(),
         children: placed,

@@ -76,7 +76,9 @@ pub fn text(outline: &Outline, options: &Options) -> String {
     for (what, lines) in [("preprepare", &outline.preprepare), ("prepare", &outline.prepare)] {
         if !lines.is_empty() {
             let _ = writeln!(out, "\n{}", paint.bold(what));
-            lines.iter().for_each(|line| drop(writeln!(out, "  {}", cut(&clean(line), options))));
+            for line in lines {
+                let _ = writeln!(out, "  {}", cut(&clean(line), options));
+            }
         }
     }
     out.push('\n');
@@ -204,7 +206,7 @@ fn cut(text: &str, options: &Options) -> String {
 }
 
 /// What is to be said of a serial or parallel beside its name.
-pub fn branch_marks(branch: &Branch) -> String {
+fn branch_marks(branch: &Branch) -> String {
     let mut marks = Vec::new();
     if let (Order::Parallel, Some(workers)) = (branch.order, branch.workers) {
         marks.push(format!("{workers} at a time"));
@@ -217,6 +219,14 @@ pub fn branch_marks(branch: &Branch) -> String {
         marks.push("nothing in it".into());
     }
     marks.join(", ")
+}
+
+/// A serial or parallel in one line: "parallel Guests (2 at a time)".
+pub fn branch_head(branch: &Branch) -> String {
+    let order = if branch.order == Order::Serial { "serial" } else { "parallel" };
+    let marks = branch_marks(branch);
+    let marks = if marks.is_empty() { String::new() } else { format!("({marks})") };
+    [order, &branch.label, &marks].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// What is to be said of a testcase beside what it runs.
