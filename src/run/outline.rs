@@ -136,7 +136,7 @@ impl Outline {
     pub fn of(plan: &Plan, sequence: Option<&Sequence>, catalog: &Catalog, history: Option<&History>) -> Outline {
         let mut drawing = Drawing { plan, catalog, history, times: vec![Duration::ZERO; plan.cases.len()], unknown: 0 };
         let tree = drawing.branch(&plan.root);
-        let lines = |topology: Option<&crate::sequence::Topology>| topology.map(|_| Vec::new()).unwrap_or_default();
+        let lines = |topology: Option<&crate::sequence::Topology>| topology.map(crate::sequence::Topology::lines).unwrap_or_default();
         Outline {
             sequence: plan.sequence.clone(),
             file: sequence.map(|s| s.file.clone()),
