@@ -1,7 +1,9 @@
-//! The pipe that facts flow down: many publishers, one thread that numbers them and calls the readers in order.
+//! The pipe that facts flow down: many publishers, one thread that numbers them and writes the log, one that calls the other readers
+//! in order. A terminal that is held back (Ctrl-S) or a slow disk under a report then keeps nothing from the log: what is in it when
+//! the process is killed is all that had happened.
 
 use super::{Event, Fact, Sink};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::name::CaseId;
 use crate::secret::Mask;
 use crate::time::Timestamp;
@@ -26,14 +28,14 @@ enum Message {
     Close,
 }
 
-/// The reading end: the thread that calls the readers.
+/// The reading end: the threads that call the readers.
 pub struct Stream {
     messages: Sender<Message>,
     thread: Mutex<Option<JoinHandle<Vec<Error>>>>,
 }
 
 impl Bus {
-    /// Starts the thread. `log` is the one reader that must not fail: when it does, `on_lost` is called and the run is to be
+    /// Starts the threads. `log` is the one reader that must not fail: when it does, `on_lost` is called and the run is to be
     /// cancelled. Any other reader that fails is dropped and reported by [`Stream::close`].
     ///
     /// # Errors
@@ -47,7 +49,7 @@ impl Bus {
         Bus::start_after(0, log, sinks, mask, on_lost)
     }
 
-    /// Starts the thread for a stream that goes on: the next event follows on the one with this number.
+    /// Starts the threads for a stream that goes on: the next event follows on the one with this number.
     ///
     /// # Errors
     /// As [`Bus::start`].
@@ -59,11 +61,9 @@ impl Bus {
         on_lost: impl Fn(&Error) + Send + 'static,
     ) -> Result<(Bus, Stream)> {
         let (sender, receiver) = channel();
-        let readers = Readers { seq: last, log: Some(log), sinks, errors: Vec::new(), on_lost: Box::new(on_lost) };
-        let thread = std::thread::Builder::new()
-            .name("events".into())
-            .spawn(move || readers.serve(&receiver))
-            .map_err(|e| Error::new(crate::error::Kind::Internal, "no thread for the events").because(e))?;
+        let readers = if sinks.is_empty() { None } else { Some(Readers::start(sinks)?) };
+        let scribe = Scribe { seq: last, log: Some(log), errors: Vec::new(), on_lost: Box::new(on_lost), readers };
+        let thread = thread("events", move || scribe.serve(&receiver))?;
         let stream = Stream { messages: sender.clone(), thread: Mutex::new(Some(thread)) };
         Ok((Bus { messages: sender, mask }, stream))
     }
@@ -93,44 +93,52 @@ impl Stream {
     pub fn close(&self) -> Vec<Error> {
         let _ = self.messages.send(Message::Close);
         let thread = self.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        match thread.map(JoinHandle::join) {
-            None => Vec::new(),
-            Some(Ok(errors)) => errors,
-            Some(Err(_)) => {
-                vec![Error::new(crate::error::Kind::Internal, "a reader of the events panicked; reports are incomplete")]
-            }
-        }
+        thread.map(joined).unwrap_or_default()
     }
 }
 
-struct Readers {
+fn thread(name: &str, work: impl FnOnce() -> Vec<Error> + Send + 'static) -> Result<JoinHandle<Vec<Error>>> {
+    let thread = std::thread::Builder::new().name(name.into()).spawn(work);
+    thread.map_err(|e| Error::new(Kind::Internal, "no thread for the events").because(e))
+}
+
+/// What a thread of ours returned.
+fn joined(thread: JoinHandle<Vec<Error>>) -> Vec<Error> {
+    let panicked = |_| vec![Error::new(Kind::Internal, "a reader of the events panicked; reports are incomplete")];
+    thread.join().unwrap_or_else(panicked)
+}
+
+/// Numbers the events, writes the log, and hands them on.
+struct Scribe {
     /// Of the last event.
     seq: u64,
     log: Option<Box<dyn Sink>>,
-    sinks: Vec<Box<dyn Sink>>,
     errors: Vec<Error>,
     on_lost: Box<dyn Fn(&Error) + Send>,
+    readers: Option<(Sender<Told>, JoinHandle<Vec<Error>>)>,
 }
 
-impl Readers {
+impl Scribe {
     fn serve(mut self, messages: &Receiver<Message>) -> Vec<Error> {
-        let mut last_tick = Instant::now();
-        loop {
-            match messages.recv_timeout(TICK) {
-                Ok(Message::Fact(at, case, fact)) => {
+        for message in messages {
+            match message {
+                Message::Fact(at, case, fact) => {
                     self.seq += 1;
-                    self.read(&Event { seq: self.seq, at, case, fact });
+                    self.write(Event { seq: self.seq, at, case, fact });
                 }
-                Ok(Message::Flush(done)) => drop(done.send(())),
-                Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            if last_tick.elapsed() >= TICK {
-                last_tick = Instant::now();
-                self.each(|sink| sink.on_tick());
+                // A reader that panicked has dropped its end, and with it what waits for it.
+                Message::Flush(done) => match &self.readers {
+                    Some((readers, _)) => drop(readers.send(Told::Flush(done))),
+                    None => drop(done.send(())),
+                },
+                Message::Close => break,
             }
         }
-        self.each(|sink| sink.finish());
+        if let Some((readers, thread)) = self.readers.take() {
+            drop(readers);
+            self.errors.extend(joined(thread));
+        }
+        // The last: as long as the log is open, no other process takes it up.
         if let Some(mut log) = self.log.take()
             && let Err(error) = log.finish()
         {
@@ -139,16 +147,57 @@ impl Readers {
         self.errors
     }
 
-    fn read(&mut self, event: &Event) {
+    fn write(&mut self, event: Event) {
         if let Some(log) = &mut self.log
-            && let Err(error) = log.on_event(event)
+            && let Err(error) = log.on_event(&event)
         {
             let error = named(&**log, error);
             self.log = None;
             (self.on_lost)(&error);
             self.errors.push(error);
         }
-        self.each(|sink| sink.on_event(event));
+        if let Some((readers, _)) = &self.readers {
+            // It listens no more only after a panic, which is told at the end.
+            let _ = readers.send(Told::Event(event));
+        }
+    }
+}
+
+/// What the readers are told.
+enum Told {
+    Event(Event),
+    Flush(Sender<()>),
+}
+
+/// The readers that may be slow, or fail.
+struct Readers {
+    sinks: Vec<Box<dyn Sink>>,
+    errors: Vec<Error>,
+}
+
+impl Readers {
+    fn start(sinks: Vec<Box<dyn Sink>>) -> Result<(Sender<Told>, JoinHandle<Vec<Error>>)> {
+        let (sender, receiver) = channel();
+        let readers = Readers { sinks, errors: Vec::new() };
+        Ok((sender, thread("reports", move || readers.serve(&receiver))?))
+    }
+
+    fn serve(mut self, told: &Receiver<Told>) -> Vec<Error> {
+        let mut last_tick = Instant::now();
+        loop {
+            match told.recv_timeout(TICK) {
+                Ok(Told::Event(event)) => self.each(|sink| sink.on_event(&event)),
+                Ok(Told::Flush(done)) => drop(done.send(())),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if last_tick.elapsed() >= TICK {
+                last_tick = Instant::now();
+                self.each(|sink| sink.on_tick());
+            }
+        }
+        self.each(|sink| sink.finish());
+        self.errors
     }
 
     fn each(&mut self, mut call: impl FnMut(&mut dyn Sink) -> Result<()>) {
@@ -188,7 +237,6 @@ fn masked(fact: Fact, mask: &Mask) -> Fact {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
     use crate::event::{Collector, Level};
     use crate::secret::Secret;
     use std::sync::{Arc, atomic::AtomicBool, atomic::Ordering};
@@ -220,6 +268,39 @@ mod tests {
         let seen = seen.events();
         assert_eq!(seen.iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(seen[1].fact, line("the password is •••••• again"));
+    }
+
+    /// A reader that takes an event only when it is let.
+    struct HeldBack(Receiver<()>);
+    impl Sink for HeldBack {
+        fn on_event(&mut self, _: &Event) -> Result<()> {
+            self.0.recv().map_err(|e| Error::new(Kind::Internal, "never let").because(e))
+        }
+        fn name(&self) -> String {
+            "terminal".into()
+        }
+    }
+
+    /// Tells of each event that is in the log.
+    struct Logged(Sender<u64>);
+    impl Sink for Logged {
+        fn on_event(&mut self, event: &Event) -> Result<()> {
+            self.0.send(event.seq).map_err(|e| Error::new(Kind::Internal, "nobody asks").because(e))
+        }
+        fn name(&self) -> String {
+            "log".into()
+        }
+    }
+
+    #[test]
+    fn a_reader_that_is_held_back_keeps_nothing_from_the_log() {
+        let ((logged, log), (letting, held)) = (channel(), channel());
+        let sinks: Vec<Box<dyn Sink>> = vec![Box::new(HeldBack(held))];
+        let (bus, stream) = Bus::start(Box::new(Logged(logged)), sinks, Mask::default(), |_| ()).unwrap();
+        (0..100).for_each(|_| bus.publish(None, line("more")));
+        assert!(log.iter().take(100).eq(1..=100), "all of it is in the log");
+        (0..100).for_each(|_| letting.send(()).unwrap());
+        assert!(stream.close().is_empty());
     }
 
     #[test]
