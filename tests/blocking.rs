@@ -130,7 +130,7 @@ fn what_it_depends_on_must_have_passed() {
     check("s(s(a:f! b) c<b)", "a failed, b blocked by a, c skipped");
     let ran = Bench::new("s(a b:e c:f d<a<b<c)").run();
     assert_eq!(ran.reason("d"), "depends on b, errored");
-    let ran = Bench::new("s(a:w b<a)").stopped_at(|e| matches!(&e.fact, Fact::Logged { text, .. } if text == "began")).run();
+    let ran = Bench::new("s(a:w b<a)").stopped_when_begun("a").run();
     assert_eq!(ran.outcomes(), "a errored, b -");
 }
 

@@ -4,6 +4,8 @@
 //! s(…)   a serial        s!(…)  one that passes a block on      s(a b | c)  c is in its finally
 //! p(…)   a parallel      p2(…)  two at a time                   s/disk(…)   its reporting group
 //! a      a testcase that passes; a:f fails, a:e errs, a:k skips itself, a:~ is partial, a:w waits until it is stopped
+//! a:y    takes a moment; a:h longer than that; a:v waits until the variable GO is
+//! yes, a:g does so in its post_run; a:t tells its target
 //! a:fp   fails, is tried again and passes      a!  a blocker      a?  is not selected      a<b  depends on b
 //! a@x    is of class x                         *a  an action      #a  a preparation, and one that does not end in time: #a:f
 //! ```
@@ -38,9 +40,17 @@ const SCRIPT: &str = r#"
             "~" => partial("nearly"),
             "w" => sleep(600),
             "y" => sleep(0.005),
+            "h" => sleep(0.6),
+            "v" => eventually(#{ every: 0.01 }, || config("GO", false)),
+            "t" => log(target().name),
             _ => {}
         }
         log("ended");
+    }
+    fn pre_logs(args) { log("pre_logs"); }
+    fn post_run(args) {
+        log("post_run");
+        if args.does == "g" { eventually(#{ every: 0.01 }, || config("GO", false)); }
     }
 "#;
 
@@ -201,6 +211,7 @@ pub struct Bench {
     pub plan: Plan,
     pub settings: Settings,
     pub cancel: Cancel,
+    pub lab: Lab,
     /// Rounds that may follow the first.
     pub further: Vec<Plan>,
     /// Readers besides the one that keeps everything.
@@ -233,7 +244,7 @@ impl Bench {
             variables: Variables::default().into(),
             resumed: None,
         };
-        Bench { plan, settings, cancel: Cancel::new(), further: Vec::new(), sinks: Vec::new(), dir }
+        Bench { plan, settings, cancel: Cancel::new(), lab: Lab::default(), further: Vec::new(), sinks: Vec::new(), dir }
     }
 
     #[must_use]
@@ -256,37 +267,61 @@ impl Bench {
 
     /// Ctrl-C as soon as such a fact is told.
     #[must_use]
-    pub fn stopped_at(mut self, is: impl FnMut(&Event) -> bool + Send + 'static) -> Bench {
-        self.sinks.push(Box::new(Stopper { is: Box::new(is), cancel: self.cancel.clone() }));
+    pub fn stopped_at(self, mut is: impl FnMut(&Event) -> bool + Send + 'static) -> Bench {
+        let cancel = self.cancel.clone();
+        self.watched(move |event| {
+            if is(event) {
+                cancel.raise(Stop::User);
+            }
+        })
+    }
+
+    /// Ctrl-C as soon as a case has said that it began.
+    #[must_use]
+    pub fn stopped_when_begun(self, id: &'static str) -> Bench {
+        self.stopped_at(move |event| says(event, id, "began"))
+    }
+
+    #[must_use]
+    pub fn watched(mut self, watch: impl FnMut(&Event) + Send + 'static) -> Bench {
+        self.sinks.push(Box::new(Watcher(Box::new(watch))));
         self
     }
 
     pub fn run(self) -> Ran {
-        let Bench { plan, settings, cancel, further, sinks, dir } = self;
+        let (ran, verdict) = self.tried();
+        Ran { verdict: verdict.unwrap(), ..ran }
+    }
+
+    /// The same, where it may not even begin.
+    pub fn tried(self) -> (Ran, xenrt::error::Result<Verdict>) {
+        let Bench { plan, settings, cancel, lab, further, sinks, dir } = self;
         let told = Collector::default();
         let (bus, stream) = Bus::start(Box::new(told.clone()), sinks, Mask::default(), |_| ()).unwrap();
-        let runner = Runner { settings, lab: Arc::new(Lab::default()), scripts: testcases().scripts.clone(), bus, cancel };
-        let verdict = runner.run_until_failure(&plan, &mut further.into_iter()).unwrap();
+        let runner = Runner { settings, lab: Arc::new(lab), scripts: testcases().scripts.clone(), bus, cancel };
+        let ids = plan.cases.iter().chain(further.iter().flat_map(|plan| &plan.cases)).map(|case| case.id.clone()).collect();
+        let verdict = runner.run_until_failure(&plan, &mut further.into_iter());
         assert!(stream.close().is_empty());
-        Ran { ids: plan.cases.iter().map(|case| case.id.clone()).collect(), events: told.events(), verdict, dir }
+        (Ran { ids, events: told.events(), verdict: Verdict::Incomplete, dir }, verdict)
     }
 }
 
-struct Stopper {
-    is: Box<dyn FnMut(&Event) -> bool + Send>,
-    cancel: Cancel,
+/// Whether a case says just this.
+pub fn says(event: &Event, id: &str, wanted: &str) -> bool {
+    let is_its = event.case.as_ref().is_some_and(|case| case.as_str() == id);
+    is_its && matches!(&event.fact, Fact::Logged { text, .. } if text == wanted)
 }
 
-impl Sink for Stopper {
+struct Watcher(Box<dyn FnMut(&Event) + Send>);
+
+impl Sink for Watcher {
     fn on_event(&mut self, event: &Event) -> xenrt::error::Result<()> {
-        if (self.is)(event) {
-            self.cancel.raise(Stop::User);
-        }
+        (self.0)(event);
         Ok(())
     }
 
     fn name(&self) -> String {
-        "stopper".into()
+        "watcher".into()
     }
 }
 
