@@ -100,6 +100,7 @@ fn what_is_not_selected_is_skipped_and_its_finally_with_it() {
     check("s(a? b | c)", "a skipped, b passed, c passed");
     check("s(a:f! s(b? | c))", "a failed, b skipped, c skipped");
     check("s(s(| a) b)", "a skipped, b passed");
+    check("s(a:f! s(b | s(| c) d))", "a failed, b blocked by a, c skipped, d blocked by a");
     let ran = Bench::new("s(s/disk(a? | b) c)").run();
     assert_eq!((ran.reason("a"), ran.reason("b")), ("not asked for", "nothing of the group `disk` was selected"));
     assert_eq!(ran.begun(), ["c"]);

@@ -260,10 +260,10 @@ impl<'a> Walk<'a> {
         group.steps.iter().for_each(|step| self.give_up(step, block));
         let why = group.is_unselected(self.plan).then(|| unselected(group));
         for step in &group.finally {
-            step.each_case(&mut |case| match &why {
-                Some(why) => self.skip(case, why),
-                None => self.block(case, block),
-            });
+            match &why {
+                Some(why) => step.each_case(&mut |case| self.skip(case, why)),
+                None => self.give_up(step, block),
+            }
         }
     }
 
