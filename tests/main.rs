@@ -20,6 +20,7 @@ mod run;
 mod running;
 mod scripts;
 mod sequence;
+mod sequence_any;
 mod sequence_reports;
 mod sinks;
 mod ssh;

@@ -40,6 +40,15 @@ pub struct Attribute {
     pub at: At,
     /// Of the name's first character.
     pub name_at: At,
+    /// Whether the file has the value as it is here: no entities in it, and all in one line.
+    pub is_plain: bool,
+}
+
+impl Attribute {
+    /// Where a character of the value stands, as far as that is known.
+    pub fn place_in(&self, offset: usize) -> At {
+        At { column: self.at.column + if self.is_plain { offset } else { 0 }, ..self.at }
+    }
 }
 
 impl Element {
@@ -191,7 +200,8 @@ impl<'t> Tree<'t> {
             let value = attribute.normalized_value_with(XmlVersion::Implicit1_0, 1, resolve_xml_entity);
             let value = value.map_err(|e| self.malformed(at, plain(&e), entity_help(&e)))?;
             self.check_resolved(&value, at)?;
-            element.attributes.push(Attribute { name: name.to_string(), value: value.into_owned(), at, name_at });
+            let is_plain = matches!(value, Cow::Borrowed(_));
+            element.attributes.push(Attribute { name: name.to_string(), value: value.into_owned(), at, name_at, is_plain });
         }
         Ok(element)
     }
@@ -363,6 +373,13 @@ mod tests {
         let text = "\u{feff}<?xml version=\"1.0\"?>\n<!-- é --><a é='1'\n   b = \"x&amp;y\tz\">\n  one <c/> two &lt;<![CDATA[<3>]]>\r\n</a>\n";
         let expected = r#"a@2:11 é@2:14="1"@2:17 b@3:4="x&y z"@3:9 "one  two <<3>"@4:3 [c@4:7]"#;
         assert_eq!(shape(&read("x", text).unwrap()), expected);
+    }
+
+    #[test]
+    fn a_place_in_a_value_is_known_where_the_file_has_it_so() {
+        let root = read("x", "<a b='xy' c='x&lt;y' d='x\ny'/>").unwrap();
+        let columns: Vec<usize> = root.attributes.iter().map(|a| a.place_in(2).column - a.at.column).collect();
+        assert_eq!(columns, [2, 0, 0]);
     }
 
     #[test]

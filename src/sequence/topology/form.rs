@@ -276,5 +276,5 @@ fn child_at(name: &str, at: At) -> Element {
 }
 
 fn attribute_of(name: &str, value: String, at: At, name_at: At) -> Attribute {
-    Attribute { name: name.to_string(), value, at, name_at }
+    Attribute { name: name.to_string(), value, at, name_at, is_plain: false }
 }

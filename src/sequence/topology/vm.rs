@@ -4,7 +4,6 @@ use super::call::Call;
 use super::contents::Names;
 use super::network::CABLED;
 use super::reading::Reading;
-use crate::diagnostic::At;
 use crate::name::did_you_mean;
 use crate::sequence::scope::{Form, short};
 use crate::sequence::xml::Element;
@@ -381,9 +380,8 @@ fn steps(element: &Element, reading: &mut Reading<'_, '_>) -> Vec<VmStep> {
                 match Call::parse(&action) {
                     Ok(call) => all.push(VmStep::Call(call)),
                     Err((what, offset)) => {
-                        let At { line, column } = child.place_of("action");
-                        let is_written = child.attribute("action").is_some_and(|a| a.value == action && !a.value.contains('\n'));
-                        let at = At { line, column: if is_written { column + offset } else { column } };
+                        let written = child.attribute("action").filter(|a| a.value == action);
+                        let at = written.map_or_else(|| child.place_of("action"), |a| a.place_in(offset));
                         let help = Some("an action is a method of a VM with plain arguments: snapshot(name='clean')".to_string());
                         reading.scope.wrong("bad-action", at, format!("`{}`: {what}", short(&action)), help);
                     }
