@@ -22,6 +22,7 @@ mod scripts;
 mod sequence;
 mod sequence_any;
 mod sequence_reports;
+mod settle;
 mod sinks;
 mod ssh;
 mod support;

@@ -1,6 +1,6 @@
 //! What must have passed before what.
 
-use super::Found;
+use super::found::Found;
 use crate::event::{Order, Place, Role};
 use crate::name::did_you_mean;
 use crate::run::{Group, Plan};
@@ -19,6 +19,13 @@ pub struct Dependencies {
     around: Vec<u32>,
     /// Each group with the one around it, and its order.
     groups: HashMap<u32, (Option<u32>, Order)>,
+}
+
+/// Why a dependency can never hold.
+struct Unmet {
+    rule: &'static str,
+    what: &'static str,
+    help: Option<String>,
 }
 
 impl Dependencies {
@@ -55,9 +62,9 @@ impl Dependencies {
     /// Gives each case the places of what must have passed before it. What can never hold is told, and skips the case.
     pub fn settle(self, plan: &mut Plan, found: &mut Found<'_>) {
         for (place, dependency) in &self.wanted {
-            match self.earlier(*place, dependency, plan) {
-                Ok(earlier) => plan.cases[*place].depends.extend(earlier),
-                Err((rule, what, help)) => {
+            match self.needed(*place, dependency, plan, found.is_full()) {
+                Ok(needed) => plan.cases[*place].depends.push(needed),
+                Err(Unmet { rule, what, help }) => {
                     let shown = shown(dependency);
                     found.wrong(rule, &dependency.place, format!("`depends` names `{shown}`, {what}"), help);
                     plan.cases[*place].skip.get_or_insert_with(|| format!("depends on {shown}, {what}"));
@@ -66,32 +73,26 @@ impl Dependencies {
         }
     }
 
-    /// The testcases that a dependency names, which all stand before the case at this place.
-    fn earlier(
-        &self,
-        place: usize,
-        wanted: &Dependency,
-        plan: &Plan,
-    ) -> Result<Vec<usize>, (&'static str, String, Option<String>)> {
+    /// The testcase that a dependency names: of several with that name the last before the case at this place, as in a loop each round
+    /// means its own.
+    fn needed(&self, place: usize, wanted: &Dependency, plan: &Plan, is_brief: bool) -> Result<usize, Unmet> {
         let Some(all) = self.known.get(&(wanted.group.clone(), wanted.name.clone())) else {
-            let names: Vec<String> = self.known.keys().map(|(group, name)| format!("{group}:{name}")).collect();
+            let names = self.known.keys().take(if is_brief { 0 } else { usize::MAX });
+            let names: Vec<String> = names.map(|(group, name)| format!("{group}:{name}")).collect();
             let help = did_you_mean(&shown(wanted), names.iter().map(String::as_str));
-            return Err(("unknown-dependency", "which is not in this sequence".into(), help));
+            return Err(Unmet { rule: "unknown-dependency", what: "which is not in this sequence", help });
         };
-        let earlier: Vec<usize> = all.iter().copied().filter(|other| *other < place).collect();
-        if earlier.is_empty() {
-            return Err((
-                "late-dependency",
-                "which does not come before it".into(),
-                Some("put it after what it depends on".into()),
-            ));
-        }
+        let late = |what, help: &str| Err(Unmet { rule: "late-dependency", what, help: Some(help.to_string()) });
+        let before = all.partition_point(|other| *other < place);
+        let Some(needed) = before.checked_sub(1).map(|last| all[last]) else {
+            return late("which does not come before it", "put it after what it depends on");
+        };
+        // Clean-ups come after everything that they clean up.
         let is_cleanup = plan.cases[place].role == Role::Cleanup;
-        if !is_cleanup && earlier.iter().any(|other| self.is_beside(plan.cases[*other].parent, plan.cases[place].parent)) {
-            let help = "put both into one serial, in order";
-            return Err(("late-dependency", "which runs side by side with it".into(), Some(help.into())));
+        if !is_cleanup && self.is_beside(plan.cases[needed].parent, plan.cases[place].parent) {
+            return late("which runs side by side with it", "put both into one serial, in order");
         }
-        Ok(earlier)
+        Ok(needed)
     }
 
     /// Whether two things run side by side: the innermost group around both is a parallel.

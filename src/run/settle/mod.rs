@@ -7,12 +7,13 @@
 //! and not the end of everything; the second of a name is another case; a dependency that cannot hold is found before it crashes.
 
 mod depends;
+mod found;
 mod resolve;
 mod rules;
 
 use super::select::select;
 use super::{Group, Note, Plan, PlannedCase, Preparation, Step, Work};
-use crate::diagnostic::{At, Diagnostic};
+use crate::diagnostic::Diagnostic;
 use crate::error::{Blame, Error, Kind, Result};
 use crate::event::{Place, Role};
 use crate::name::CaseIds;
@@ -20,6 +21,7 @@ use crate::script::{Args, Catalog, Origin};
 use crate::sequence::{self, Action, Case, Filter, Marvin, Mode, Node, Sequence};
 use crate::vars::Variables;
 use depends::Dependencies;
+use found::Found;
 use resolve::{Resolved, Resolver};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +52,7 @@ pub fn settle(
     catalog: &Catalog,
     selection: &Selection,
 ) -> Result<(Plan, Vec<Diagnostic>)> {
-    let mut found = Found { sequence, mode: selection.mode, diagnostics: Vec::new() };
+    let mut found = Found::new(sequence, selection.mode);
     let plan = rules::plan(sequence, variables, &mut found);
     let mut settling = Settling {
         sequence,
@@ -65,32 +67,9 @@ pub fn settle(
     settling.root()?;
     let Settling { mut plan, mut found, dependencies, .. } = settling;
     dependencies.settle(&mut plan, &mut found);
-    let mut diagnostics = found.diagnostics;
+    let mut diagnostics = found.sorted();
     diagnostics.extend(select(&mut plan, &selection.filter));
     Ok((plan, diagnostics))
-}
-
-/// What was found wrong.
-struct Found<'a> {
-    sequence: &'a Sequence,
-    mode: Mode,
-    diagnostics: Vec<Diagnostic>,
-}
-
-impl Found<'_> {
-    /// Tells something that is wrong: an error in strict mode, a warning in lenient mode. A loop tells it once.
-    fn wrong(&mut self, rule: &'static str, place: &Place, message: impl Into<String>, help: Option<String>) {
-        let at = At { line: place.line, column: place.column };
-        let text = self.sequence.texts.get(&place.file).map_or("", |text| text);
-        self.add(Diagnostic::error(rule, &place.file, text, at, message).help(help));
-    }
-
-    fn add(&mut self, diagnostic: Diagnostic) {
-        let diagnostic = if self.mode == Mode::Lenient { diagnostic.warning() } else { diagnostic };
-        if !self.diagnostics.contains(&diagnostic) {
-            self.diagnostics.push(diagnostic);
-        }
-    }
 }
 
 struct Settling<'a> {
@@ -168,8 +147,7 @@ impl Settling<'_> {
         if !self.selection.no_finally {
             self.nodes(&group.finally, Inside { role: Role::Cleanup, ..inside }, &mut finally)?;
         } else if !group.finally.is_empty() {
-            let what = format!("finally, {} in it", group.finally.len());
-            finally.notes.push(left_out(what, "--no-finally", Some(&group.place)));
+            finally.notes.push(left_out("finally", "--no-finally", Some(&group.place)));
         }
         self.dependencies.leave();
         let first = children.steps.len();
@@ -224,7 +202,7 @@ impl Settling<'_> {
         for (name, topology) in [("preprepare", &self.sequence.preprepare), ("prepare", &self.sequence.prepare)] {
             let Some(topology) = topology.as_ref().filter(|asked| !asked.is_empty()) else { continue };
             if self.selection.no_prepare {
-                let mut note = left_out(name.to_string(), "--noprepare", place);
+                let mut note = left_out(name, "--noprepare", place);
                 (note.depth, note.made) = (inside.depth, children.steps.len()..children.steps.len());
                 children.notes.push(note);
                 continue;
@@ -304,12 +282,19 @@ impl Settling<'_> {
         let what = format!("`{}` is a test of the Marvin runner, which is not supported", marvin.class);
         let help = "write it as a testcase of its own, for example a program that runs it";
         self.found.wrong("unsupported-marvin", &case.place, what.clone(), Some(help.into()));
-        Resolved::Unusable(Error::new(Kind::Unsupported, what).blame(Blame::Author).help(help))
+        Resolved::Missing(Error::new(Kind::Unsupported, what).blame(Blame::Author).help(help))
     }
 }
 
-fn left_out(what: String, option: &str, written: Option<&Place>) -> Note {
-    Note { written: written.cloned(), what, did: format!("left out ({option})"), depth: 0, made: 0..0, in_finally: false }
+fn left_out(what: &str, option: &str, written: Option<&Place>) -> Note {
+    Note {
+        written: written.cloned(),
+        what: what.to_string(),
+        did: format!("left out ({option})"),
+        depth: 0,
+        made: 0..0,
+        in_finally: false,
+    }
 }
 
 /// The reporting group of a testcase.

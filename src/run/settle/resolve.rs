@@ -1,6 +1,7 @@
 //! Ids into testcases, and words into arguments.
 
-use super::Found;
+use super::found::Found;
+use crate::diagnostic::Diagnostic;
 use crate::error::{Blame, Error, Kind, Result};
 use crate::event::Place;
 use crate::run::Work;
@@ -13,14 +14,17 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub enum Resolved {
     Testcase(Arc<Testcase>),
-    Unusable(Error),
+    /// There is none of that name, or none of a sort that can be run.
+    Missing(Error),
+    /// Something is wrong with its script.
+    Broken(Error),
 }
 
 impl Resolved {
     pub fn work(self, id: &str) -> Work {
         match self {
             Resolved::Testcase(testcase) => Work::Testcase(testcase),
-            Resolved::Unusable(error) => Work::Unusable { testcase: id.to_string(), error },
+            Resolved::Missing(error) | Resolved::Broken(error) => Work::Unusable { testcase: id.to_string(), error },
         }
     }
 }
@@ -41,30 +45,31 @@ impl<'a> Resolver<'a> {
     /// # Errors
     /// A directory with scripts cannot be read.
     pub fn resolve(&mut self, id: &str, place: &Place, found: &mut Found<'_>) -> Result<Resolved> {
-        let resolved = match self.known.get(id) {
-            Some(resolved) => resolved.clone(),
-            None => {
-                let resolved = match self.catalog.one(id) {
-                    Ok(Ok(testcase)) => Resolved::Testcase(Arc::new(testcase)),
-                    Ok(Err(diagnostics)) => {
-                        let first = diagnostics.first().map(|d| d.headline());
-                        diagnostics.into_iter().for_each(|d| found.add(d));
-                        let error =
-                            Error::new(Kind::Malformed, format!("the script of `{id}` cannot be used")).blame(Blame::Author);
-                        Resolved::Unusable(Error { help: first, ..error })
-                    }
-                    Err(error) if error.blame == Blame::User => Resolved::Unusable(error.blame(Blame::Author)),
-                    Err(error) => return Err(error),
-                };
-                self.known.insert(id.to_string(), resolved.clone());
-                resolved
-            }
-        };
-        if let Resolved::Unusable(error) = &resolved {
+        if !self.known.contains_key(id) {
+            let resolved = self.find(id, place, found)?;
+            self.known.insert(id.to_string(), resolved);
+        }
+        let resolved = &self.known[id];
+        // What is wrong with a script was told when it was read; a wrong name is told wherever it stands.
+        if let Resolved::Missing(error) = resolved {
             let rule = if error.kind == Kind::NotFound { "unknown-testcase" } else { "unusable-testcase" };
             found.wrong(rule, place, error.what.clone(), error.help.clone());
         }
-        Ok(resolved)
+        Ok(resolved.clone())
+    }
+
+    fn find(&self, id: &str, place: &Place, found: &mut Found<'_>) -> Result<Resolved> {
+        match self.catalog.one(id) {
+            Ok(Ok(testcase)) => Ok(Resolved::Testcase(Arc::new(testcase))),
+            Ok(Err(diagnostics)) => {
+                let first = diagnostics.first().map_or_else(String::new, Diagnostic::headline);
+                diagnostics.into_iter().for_each(|diagnostic| found.add(place, diagnostic));
+                let what = format!("the script of `{id}` cannot be used: {first}");
+                Ok(Resolved::Broken(Error::new(Kind::Malformed, what).blame(Blame::Author)))
+            }
+            Err(error) if error.blame == Blame::User => Ok(Resolved::Missing(error.blame(Blame::Author))),
+            Err(error) => Err(error),
+        }
     }
 }
 

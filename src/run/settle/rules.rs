@@ -1,6 +1,6 @@
 //! What variables say about a whole run: criteria, blocks, order.
 
-use super::Found;
+use super::found::Found;
 use crate::event::{Criteria, Place};
 use crate::run::Plan;
 use crate::sequence::Sequence;
