@@ -304,8 +304,8 @@ fn everything_wrong_is_told_at_once_and_nothing_is_lost_in_lenient_mode() {
     serial 0
       (for X: 2 rounds: 1, 2: 6..8)
       aa: no disk/aa (no testcase `disk/aa`)
-      broken: no broken (the script of `broken` cannot be used: /tmp/xrt-test-NzlK15/broken.rhai:1:16: error: no function `exce` [unknown-function])
-      again: no broken (the script of `broken` cannot be used: /tmp/xrt-test-NzlK15/broken.rhai:1:16: error: no function `exce` [unknown-function])
+      broken: no broken (the script of `broken` cannot be used: scripts/broken.rhai:1:16: error: no function `exce` [unknown-function])
+      again: no broken (the script of `broken` cannot be used: scripts/broken.rhai:1:16: error: no function `exce` [unknown-function])
       TCBoth: no TCBoth (`TCBoth` is an alias of 2 testcases: `one`, `two`)
       a: disk/a fast=false loops=4
       a#2: disk/a fast=false loops=5
@@ -333,7 +333,11 @@ fn the_preparation_comes_first_and_actions_prepare_in_the_same_order() {
         </testsequence></xenrt>"#;
     insta::assert_snapshot!(Settle::new().file(file).tree(), @r"
     serial 0
+      preprepare: prepares all action blocker
+      prepare: prepares all action blocker
       a: disk/a fast=false loops=5
+      preprepare#2: prepares all action blocker
+      prepare#2: prepares all action blocker
       two: disk/a fast=false loops=5
       finally
         b: b clean-up blocker timeout=3600s
@@ -341,6 +345,10 @@ fn the_preparation_comes_first_and_actions_prepare_in_the_same_order() {
     let without = Settle::new().selection(|s| (s.no_prepare, s.no_finally) = (true, true)).file(file);
     insta::assert_snapshot!(without.tree(), @r"
     serial 0
+      (preprepare: left out (--noprepare): 0..0)
+      (prepare: left out (--noprepare): 0..0)
+      (preprepare: left out (--noprepare): 1..1)
+      (prepare: left out (--noprepare): 1..1)
       (finally: left out (--no-finally): 2..2)
       a: disk/a fast=false loops=5
       two: disk/a fast=false loops=5
@@ -418,34 +426,35 @@ const SHUFFLED: &str = r#"
 
 #[test]
 fn a_shuffled_order_keeps_what_others_rely_on() {
+    let settled = Settle::new().tests(SHUFFLED);
+    let shuffled = |seed: u64| Rounds::new(settled.plan.clone(), Some(seed), None).next().unwrap();
     let mut orders = std::collections::BTreeSet::new();
     for seed in 0..200 {
-        let settled = Settle::new().rounds(Some(seed), None).tests(SHUFFLED);
-        let ids: Vec<String> = settled.ids().iter().map(ToString::to_string).collect();
+        let plan = shuffled(seed);
+        let ids: Vec<String> = ids(&plan).iter().map(ToString::to_string).collect();
         let at = |id: &str| ids.iter().position(|other| other == id).unwrap();
         assert!(at("1") < at("3"), "{ids:?}");
         assert!(["1", "2", "3", "4"].iter().all(|id| at(id) < at("blocker")), "{ids:?}");
         assert!(["5", "6", "7", "s/8", "s/9"].iter().all(|id| at("blocker") < at(id) && at(id) < at("sleep")), "{ids:?}");
         assert!(at("s/e") + 1 == at("s/f") && at("s/f") == at("s/8").max(at("s/9")) + 2, "{ids:?}");
         assert_eq!(ids[13], "10");
-        assert_eq!(settled.plan.cases[at("3")].depends, [at("1")]);
-        assert_eq!((settled.plan.seed, settled.plan.root.notes[0].made.clone()), (Some(seed), 0..0));
-        let again = Settle::new().rounds(Some(seed), None).tests(SHUFFLED);
-        assert_eq!(again.ids(), ids);
+        assert_eq!(plan.cases[at("3")].depends, [at("1")]);
+        assert_eq!((plan.seed, plan.root.notes[0].made.clone()), (Some(seed), 0..0));
         orders.insert(ids);
     }
     assert!(orders.len() > 100, "{} orders", orders.len());
     // On every machine.
-    let one = Settle::new().rounds(Some(42), None).tests(SHUFFLED);
-    insta::assert_snapshot!(one.ids().join(" "), @"");
+    insta::assert_snapshot!(ids(&shuffled(1)).join(" "), @r"
+    4 2 1 3 blocker 6 5 7 s/8 s/9 s/e s/f sleep 10
+    ");
 }
 
 #[test]
 fn the_same_testcase_has_the_same_id_in_any_order() {
     let tests = r#"<testcase id="disk/a"><arg>loops=1</arg></testcase><testcase id="disk/a"><arg>loops=2</arg></testcase>"#;
+    let settled = Settle::new().lenient().tests(tests);
     for seed in 0..20 {
-        let settled = Settle::new().lenient().rounds(Some(seed), None).tests(tests);
-        for case in &settled.plan.cases {
+        for case in Rounds::new(settled.plan.clone(), Some(seed), None).next().unwrap().cases {
             assert_eq!(case.id.as_str().ends_with("#2"), plain_text(&case.args["loops"]) == "2");
         }
     }
