@@ -2,9 +2,10 @@
 
 use crate::reports::{console, summary_of};
 use crate::support::story::{Story, plain_failure};
+use std::path::Path;
 use xenrt::error::Blame;
-use xenrt::event::{Beginning, Better, Change, Comparison, Criteria, Fact, Failure, Level, Outcome, Sink, Verdict};
-use xenrt::report::{Options, Reports, TestLogs, Verbosity, junit};
+use xenrt::event::{Beginning, Better, Block, Change, Comparison, Criteria, Fact, Failure, Level, Outcome, Sink, Verdict};
+use xenrt::report::{Options, Reports, TestLogs, Verbosity, html, junit};
 
 /// A sequence in which about everything happens.
 pub fn eventful() -> Story {
@@ -405,4 +406,70 @@ fn a_testcase_that_failed_in_all_attempts_has_them_in_junit() {
     <rerunFailure timestamp="2026-11-22T09:00:00.000+00:00" time="1.000" message="first" type="assertion">FAIL g/a, attempt 1  assertion, blamed on the product
     <rerunError timestamp="2026-11-22T09:00:01.000+00:00" time="1.000" message="second" type="assertion">ERROR g/a, attempt 2  assertion, blamed on the lab
     "#);
+}
+
+fn page(story: &Story) -> String {
+    String::from_utf8(html(&summary_of(story), Path::new("results/page.html"))).unwrap()
+}
+
+#[test]
+fn the_page_has_the_tree_the_timeline_and_the_verdicts() {
+    let page = page(&eventful());
+    for expected in [
+        r#"<details class="group" data-name="Install" open>"#,
+        r#"<details class="group" data-name="Run" open>"#,
+        "side by side, 2 at a time · 3 testcases, 1 to look at",
+        r#"<span class="tag">clean-up</span>"#,
+        r#"<span class="tag">2 attempts</span>"#,
+        "<span>Sequence</span><b class=\"word\">✓ pass</b>",
+        "<span>Regression</span><b class=\"word\">✗ fail</b>",
+        "1 of 2, 40% wanted",
+        "Install/agent  attempt 1: ✗ failed, 3.0s from",
+        "<b class=\"word\">50%</b>",
+        "▼ worse",
+        "<h2 id=\"notable\">Passed, but",
+    ] {
+        assert!(page.contains(expected), "{expected}\n{page}");
+    }
+    // Seven that ran, one of them twice; and the two groups above them.
+    let plot = page.split("class=\"plot\"").nth(1).unwrap().split("</div>").next().unwrap();
+    assert_eq!((plot.matches("<a href=\"#case-").count(), plot.matches("class=\"span\"").count()), (7, 2));
+    let (install, run) = (page.find("data-name=\"Install\"").unwrap(), page.find("data-name=\"Run\"").unwrap());
+    assert!(install < page.find(">remove<").unwrap() && page.find(">remove<").unwrap() < run, "a clean-up stands in its group");
+}
+
+#[test]
+fn many_that_were_not_run_for_one_reason_are_one_card() {
+    let page = page(&filtered());
+    assert_eq!(page.matches("<article").count(), 2, "one that failed, and all that it blocked");
+    assert!(page.contains("</span>102 testcases</h3>"), "{page}");
+}
+
+#[test]
+fn names_of_groups_and_all_else_from_outside_stand_escaped_on_the_page() {
+    let evil = "\"><script>alert(1)</script><img src=x onerror='alert(2)'>\x1b[2J\u{202e}";
+    let mut beginning = Story::beginning("serial X\n  X/a\n  X/b");
+    beginning.steps[1].label = evil.into();
+    beginning.sequence = Some(evil.into());
+    beginning.plan[0].tc = Some(evil.into());
+    beginning.plan[0].sku = Some(evil.into());
+    let mut story = Story::of(beginning);
+    let block = Block::Limit { whose: evil.into(), seconds: f64::MAX };
+    story.tell("", Fact::StepStarted { step: 1 });
+    let comparison = comparison(Change::Worse);
+    let hostile =
+        Comparison { name: evil.into(), unit: evil.into(), against: evil.into(), text: evil.into(), before: 0.0, ..comparison };
+    story.start("X/a").tell("X/a", Fact::Compared(Box::new(hostile)));
+    story.after(1.0).retry("X/a", 1, plain_failure(evil));
+    story.attempt("X/a", 2, u32::MAX).after(1.0).end("X/a", Outcome::Flaky, Some(evil));
+    let reason = Some(block.to_string());
+    story.tell(
+        "X/b",
+        Fact::CaseFinished { outcome: Outcome::Blocked, reason, took: f64::NAN, failure: None, block: Some(block.clone()) },
+    );
+    story.tell("", Fact::StepFinished { step: 1, took: f64::INFINITY, block: Some(block) });
+    let page = page(&story.over(Verdict::Failed));
+    assert_eq!(page.matches("<script").count(), 1, "our own");
+    assert!(!page.contains("<img") && !page.contains('\x1b') && !page.contains('\u{202e}'), "{page}");
+    assert!(page.matches("&lt;script&gt;alert(1)").count() >= 8, "{page}");
 }

@@ -244,13 +244,13 @@ impl Lines {
 }
 
 /// "P2: 50% (1 of 2)", with the rate that was wanted where it is not all of them.
-pub(super) fn rate_text(priority: u32, rate: Rate, wanted: f64) -> String {
-    // Never rounded up: 999 of 1,000 is not all.
-    let percent = (rate.percent() * 10.0).floor() / 10.0;
+fn rate_text(priority: u32, rate: Rate, wanted: f64) -> String {
     let wanted = if wanted < 100.0 { format!(", {} wanted", percentage(wanted)) } else { String::new() };
-    format!("P{priority}: {} ({} of {}{wanted})", percentage(percent), rate.passed, rate.tests)
+    format!("P{priority}: {} ({} of {}{wanted})", percentage(rate.percent()), rate.passed, rate.tests)
 }
 
-fn percentage(percent: f64) -> String {
+/// "66.6%". Never rounded up: 1,999 of 2,000 are not all.
+pub(super) fn percentage(percent: f64) -> String {
+    let percent = (percent * 10.0).floor() / 10.0;
     if percent.fract() == 0.0 { format!("{percent:.0}%") } else { format!("{percent:.1}%") }
 }

@@ -21,7 +21,8 @@ impl Summary {
         let verdict = self.verdict();
         // The sequence passes only when all of it is known and the run itself does not know worse.
         let sequence = judged.sequence && worse(verdict, judged.verdict) == judged.verdict;
-        let regression = judged.regression && !self.is_unreadable();
+        // What has no result may have failed.
+        let regression = judged.regression && !matches!(verdict, Verdict::Incomplete | Verdict::Stopped);
         Judgement { verdict, sequence, regression, rates: judged.rates }
     }
 

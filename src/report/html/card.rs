@@ -1,25 +1,38 @@
 //! What a person should look at first: each failure with its source, values, calls, and the next step.
 
+use super::super::bunch::{Alike, NAMED};
 use super::super::card::{excerpt, unbroken};
 use super::super::entry::seconds;
 use super::super::rerun;
-use super::super::text::{printable, shell_line};
+use super::super::text::{count, printable, shell_line};
 use super::{Budget, Links, anchor, outcome_word, tone, word};
 use crate::error::Blame;
 use crate::event::{ActionEnd, Call, Failure, Frame, Outcome};
 use crate::report::{Case, Subcase, Summary};
 use maud::{Markup, html};
+use std::collections::HashMap;
 
 /// How many testcases get a card, and how many of the cards are not folded away.
 const CARDS: usize = 300;
 const UNFOLDED: usize = 10;
+/// How many are named in the card of many.
+const BUNCH: usize = 500;
 
 pub(super) fn cards(summary: &Summary, links: &Links, budget: &mut Budget) -> Markup {
-    let all: Vec<&Case> = summary.not_passed().collect();
-    let shown: Vec<Markup> = all.iter().take(CARDS).map_while(|case| budget.take(card(case, summary, links))).collect();
+    let mut all: Vec<&Case> = summary.not_passed().collect();
+    // What does not count comes last.
+    all.sort_by_key(|case| case.is_cleanup());
+    let bunches = bunches(&all);
+    let is_first = |case: &Case| bunch_of(case, &bunches).is_none_or(|bunch| bunch[0].id == case.id);
+    let listed: Vec<&Case> = all.iter().copied().filter(|case| is_first(case)).collect();
+    let one = |case: &&Case| match bunch_of(case, &bunches) {
+        Some(bunch) => bunch_card(bunch),
+        None => card(case, summary, links),
+    };
+    let shown: Vec<Markup> = listed.iter().take(CARDS).map_while(|case| budget.take(one(case))).collect();
     html! {
         @if !all.is_empty() {
-            h2 { "To look at" small { (all.len()) } }
+            h2 #look { "To look at" small { (all.len()) } }
             @for card in shown.iter().take(UNFOLDED) { (card) }
             @if shown.len() > UNFOLDED {
                 details.fold {
@@ -27,7 +40,60 @@ pub(super) fn cards(summary: &Summary, links: &Links, budget: &mut Budget) -> Ma
                     @for card in &shown[UNFOLDED..] { (card) }
                 }
             }
-            @if shown.len() < all.len() { p.soft { (all.len() - shown.len()) " more have no card here: see their logs below." } }
+            @if shown.len() < listed.len() { p.soft { (listed.len() - shown.len()) " more have no card here: see their logs below." } }
+        }
+        (notable(summary))
+    }
+}
+
+/// Those that were not even begun, by what they have in common: many of a sort are one card.
+fn bunches<'a>(all: &[&'a Case]) -> HashMap<Alike, Vec<&'a Case>> {
+    let mut bunches: HashMap<Alike, Vec<&Case>> = HashMap::new();
+    for case in all.iter().filter(|c| !c.has_begun()) {
+        bunches.entry(Alike::of(case)).or_default().push(case);
+    }
+    bunches.retain(|_, cases| cases.len() > NAMED);
+    bunches
+}
+
+fn bunch_of<'a, 'b>(case: &Case, bunches: &'b HashMap<Alike, Vec<&'a Case>>) -> Option<&'b Vec<&'a Case>> {
+    if case.has_begun() { None } else { bunches.get(&Alike::of(case)) }
+}
+
+fn bunch_card(bunch: &[&Case]) -> Markup {
+    let case = bunch[0];
+    html! {
+        article class={ "card " (tone(case)) } {
+            h3 { span.word { (word(case)) } (count(bunch.len(), case.role.word())) }
+            @match case.why() {
+                Some(why) => { p.said { (printable(why)) } }
+                None => { p.said { "None of them was ever started." } }
+            }
+            details.fold {
+                summary { span.more { "which" } }
+                ul.args { @for case in bunch.iter().take(BUNCH) { li { a href={ "#" (anchor(case)) } { (printable(case.id.as_str())) } } } }
+                @if bunch.len() > BUNCH { p.soft { "and " (bunch.len() - BUNCH) " more" } }
+            }
+        }
+    }
+}
+
+/// What passed and is to be known all the same.
+fn notable(summary: &Summary) -> Markup {
+    let is_notable = |c: &&Case| matches!(c.outcome, Some(Outcome::Flaky | Outcome::Partial));
+    let all: Vec<&Case> = summary.cases().iter().filter(is_notable).collect();
+    html! {
+        @if !all.is_empty() {
+            h2 #notable { "Passed, but" small { (all.len()) } }
+            div.chart { div.scroll { table {
+                @for case in all.iter().take(CARDS) {
+                    tr {
+                        td.soft.(tone(case)) { span.word { (word(case)) } }
+                        td.soft { a href={ "#" (anchor(case)) } { (printable(case.id.as_str())) } }
+                        td { (printable(case.why().unwrap_or_default())) }
+                    }
+                }
+            } } @if all.len() > CARDS { p.soft { "and " (all.len() - CARDS) " more" } } }
         }
     }
 }
@@ -36,7 +102,7 @@ fn card(case: &Case, summary: &Summary, links: &Links) -> Markup {
     let bad: Vec<&Subcase> = case.notes().subcases.iter().filter(|s| s.outcome.is_bad()).collect();
     html! {
         article class={ "card " (tone(case)) } {
-            h3 { span.word { (word(case)) } a href={ "#" (anchor(case)) } { (printable(case.id.as_str())) } }
+            h3 { span.word { (word(case)) } a href={ "#" (anchor(case)) } { (printable(case.id.as_str())) } @if !case.is_test() { span.tag { (case.role.word()) } } }
             @match (&case.failure, case.why()) {
                 (Some(failure), _) => { (self::failure(failure)) }
                 (None, Some(why)) => { p.said { (printable(why)) } }
@@ -68,6 +134,7 @@ fn stands(case: &Case) -> Markup {
     html! {
         p.said {
             @match (case.started, case.phase) {
+                (None, _) if case.has_begun() => { "It was to be tried again, and never was." }
                 (None, _) => { @if case.outcome.is_none() { "It was never started." } }
                 (Some(started), phase) => {
                     "It began at " (started.clock())
@@ -87,7 +154,7 @@ fn stands(case: &Case) -> Markup {
     }
 }
 
-fn failure(failure: &Failure) -> Markup {
+pub(super) fn failure(failure: &Failure) -> Markup {
     let whose = match failure.blame {
         Blame::Product => "the product",
         Blame::Lab => "the lab",

@@ -5,17 +5,22 @@
 //!
 //! To add a part: a function that gives `Markup`, and its place in [`html`].
 
+mod attempt;
+mod axis;
 mod card;
 mod chart;
+mod compared;
+mod head;
 mod link;
+mod row;
+mod timeline;
 mod tree;
 
 use super::reports::{Opening, Report, Written};
-use super::text::{self, count, printable};
+use super::text::{self, printable};
 use super::{Case, Summary};
 use crate::error::Result;
-use crate::event::{Outcome, Verdict};
-use crate::unit::{seconds_to_duration, show_duration};
+use crate::event::Outcome;
 use link::Links;
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 use std::path::Path;
@@ -58,10 +63,12 @@ pub fn html(summary: &Summary, path: &Path) -> Vec<u8> {
                 style { (PreEscaped(include_str!("style.css"))) }
             }
             body {
-                (header(summary))
+                (head::header(summary))
                 main {
+                    (timeline::timeline(summary))
                     (card::cards(summary, &links, &mut budget))
                     (tree::tree(summary, &links, &mut budget))
+                    (compared::all(summary))
                     (chart::across(summary))
                     (warnings(summary))
                 }
@@ -73,89 +80,9 @@ pub fn html(summary: &Summary, path: &Path) -> Vec<u8> {
     page.into_string().into_bytes()
 }
 
-fn header(summary: &Summary) -> Markup {
-    let run = summary.run();
-    let verdict = summary.verdict();
-    let tone = match verdict {
-        Verdict::Passed => "passed",
-        Verdict::Failed => "failed",
-        Verdict::NothingRan => "skipped",
-        Verdict::Errored | Verdict::Stopped | Verdict::Incomplete => "errored",
-    };
-    let took = run.took.and_then(|t| seconds_to_duration(t).ok()).or_else(|| Some(summary.last_at()?.since(run.started?)));
-    markup! {
-        header class=(tone) {
-            h1 { (sign_of_verdict(verdict)) " " (sentence(summary)) }
-            p.lead {
-                @if let Some(started) = run.started { (started.date()) }
-                @if let Some(took) = took { " · " (show_duration(took)) }
-                @if !run.targets.is_empty() { " · on " (printable(&run.targets.join(", "))) }
-                @if run.workers > 1 { " · " (run.workers) " at a time" }
-            }
-            dl {
-                dt { "run" } dd { (printable(&run.id)) }
-                @if !run.command.is_empty() { dt { "command" } dd { code { (printable(&text::shell_line(&run.command))) } } }
-            }
-            (share(summary))
-            @let oddities = summary.oddities();
-            @if !oddities.is_empty() {
-                div.notice role="note" {
-                    "What makes no sense in the event log of this run:"
-                    ul { @for oddity in &oddities { li { (printable(oddity)) } } }
-                }
-            }
-        }
-    }
-}
-
-/// The judgement in words: "2 of 19 testcases failed".
-fn sentence(summary: &Summary) -> String {
-    let all = count(summary.cases().len(), "testcase");
-    let number = |outcome| summary.count(outcome);
-    match summary.verdict() {
-        Verdict::Passed if number(Outcome::Skipped) > 0 => format!("Passed, {} of {all} skipped", number(Outcome::Skipped)),
-        Verdict::Passed => format!("Passed, {all}"),
-        Verdict::Failed if number(Outcome::Failed) > 0 => format!("Failed, {} of {all}", number(Outcome::Failed)),
-        Verdict::Failed => "Failed".into(),
-        Verdict::Errored => format!("Errored, {} of {all}", number(Outcome::Errored) + number(Outcome::Blocked)),
-        Verdict::NothingRan => format!("Nothing ran, {all}"),
-        Verdict::Stopped => format!("Stopped, {} of {all} without a result", summary.unfinished()),
-        Verdict::Incomplete => format!("Incomplete, {} of {all} without a result", summary.unfinished()),
-    }
-}
-
-fn sign_of_verdict(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Passed => "✓",
-        Verdict::Failed => "✗",
-        Verdict::NothingRan => "–",
-        Verdict::Errored | Verdict::Stopped | Verdict::Incomplete => "!",
-    }
-}
-
-/// How many ended how, as a bar and as buttons that hide them.
-fn share(summary: &Summary) -> Markup {
-    let outcomes = Outcome::ALL.map(|o| (o.word(), summary.count(o)));
-    let all = outcomes.iter().copied().chain([("unfinished", summary.unfinished())]).filter(|(_, number)| *number > 0);
-    let all: Vec<(&str, usize)> = all.collect();
-    markup! {
-        div.share aria-hidden="true" {
-            @for (word, number) in &all { i class=(word) style={ "flex:" (number) } {} }
-        }
-        div.chips role="group" aria-label="Show testcases that" {
-            @for (word, number) in &all {
-                button type="button" class=(word) value=(word) aria-pressed="true" { b { (number) } " " (word) }
-            }
-            @if summary.cases().len() > 1 {
-                input #find type="search" placeholder="find a testcase" aria-label="find a testcase";
-            }
-            span #seen .soft role="status" {}
-        }
-    }
-}
-
-fn warnings(summary: &Summary) -> Markup {
-    let of_cases = summary.cases().iter().flat_map(|case| case.notes().warnings().map(move |w| (Some(case), w)));
+fn warnings<'a>(summary: &'a Summary) -> Markup {
+    let of_case = |case: &'a Case| case.all_notes().flat_map(|notes| notes.warnings()).map(move |w| (Some(case), w));
+    let of_cases = summary.cases().iter().flat_map(of_case);
     let all = summary.notes().warnings().map(|w| (None, w)).chain(of_cases);
     let number = summary.warnings();
     markup! {
@@ -186,7 +113,7 @@ fn tone(case: &Case) -> &'static str {
 fn word(case: &Case) -> String {
     match case.outcome {
         Some(outcome) => outcome_word(outcome),
-        None => format!("! {}", if case.started.is_some() { "cut off" } else { "not run" }),
+        None => format!("! {}", if case.has_begun() { "cut off" } else { "not run" }),
     }
 }
 

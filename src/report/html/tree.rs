@@ -1,11 +1,11 @@
-//! All testcases by their groups: outcome, name, time, and what each has left, folded.
+//! Everything that was planned, as a tree: serials and parallels with what is in them, or groups where there are none.
 
 use super::super::entry::seconds;
-use super::super::text::{clean, count, cut_end, printable};
-use super::{Budget, Links, anchor, chart, outcome_word, tone, word};
-use crate::event::{Level, Outcome};
-use crate::report::{Case, Notes, Summary};
-use crate::unit::show_size;
+use super::super::text::{count, printable};
+use super::row::{self, Rows};
+use super::{Budget, Links, chart, outcome_word};
+use crate::event::{Counts, Order, Outcome};
+use crate::report::{Case, Node, Step, Summary, Tree};
 use maud::{Markup, html};
 use std::collections::HashMap;
 
@@ -13,171 +13,179 @@ use std::collections::HashMap;
 const UNFOLDED: usize = 200;
 
 pub(super) fn tree(summary: &Summary, links: &Links, budget: &mut Budget) -> Markup {
-    let last = summary.last_at();
-    let longest = summary.cases().iter().map(|c| c.took_until(last)).fold(0.0, f64::max);
-    let mut groups: Vec<(&str, Vec<&Case>)> = Vec::new();
-    let mut index: HashMap<&str, usize> = HashMap::new();
-    for case in summary.cases() {
-        let position = *index.entry(case.id.group()).or_insert(groups.len());
-        if position == groups.len() {
-            groups.push((case.id.group(), Vec::new()));
-        }
-        groups[position].1.push(case);
-    }
+    let tree = summary.tree();
+    let is_flat = summary.steps().iter().all(Step::is_root) && summary.steps().len() <= 1;
     let is_long = summary.cases().len() > UNFOLDED;
+    let mut page = Page { tree, rows: Rows::of(summary, links), budget, is_long };
     html! {
-        h2 { "Testcases" small { (summary.cases().len()) } }
-        @for (name, cases) in &groups {
-            @let bad = cases.iter().filter(|c| c.outcome.is_none_or(Outcome::is_bad)).count();
-            details.group data-name=(printable(name)) open[!is_long || bad > 0] {
-                summary {
-                    span.more { @if name.is_empty() { "Testcases" } @else { (printable(name)) } }
-                    span.soft {
-                        (count(cases.len(), "testcase"))
-                        @if bad > 0 { ", " (bad) " to look at" }
-                        ", " (seconds(cases.iter().map(|c| c.took_until(last)).sum()))
-                    }
-                }
-                @for case in cases { (self::case(case, &row(case, case.took_until(last), longest), links, budget)) }
-            }
-        }
+        h2 #testcases { "Testcases" small { (summary.tests()) } }
+        @if is_flat { (page.groups(summary)) } @else { (page.whole()) }
         (of_the_run(summary, links))
     }
 }
 
-fn case(case: &Case, row: &Markup, links: &Links, budget: &mut Budget) -> Markup {
-    let is_plain = case.args.is_empty() && !case.has_notes() && (case.started.is_none() || case.outcome == Some(Outcome::Passed));
-    let inside = if is_plain { None } else { budget.take(inside(case, links)) };
-    html! {
-        @match inside {
-            Some(inside) => {
-                details.case data-o=(tone(case)) id=(anchor(case)) { summary { (row) } div.inside { (inside) } }
+struct Page<'a, 'b> {
+    tree: Tree<'a>,
+    rows: Rows<'a>,
+    budget: &'b mut Budget,
+    is_long: bool,
+}
+
+impl<'a> Page<'a, '_> {
+    /// Testcases by the groups of their ids, in the order of the plan.
+    fn groups(&mut self, summary: &'a Summary) -> Markup {
+        let mut groups: Vec<(&str, Vec<&Case>)> = Vec::new();
+        let mut index: HashMap<&str, usize> = HashMap::new();
+        for case in summary.cases() {
+            let position = *index.entry(case.id.group()).or_insert(groups.len());
+            if position == groups.len() {
+                groups.push((case.id.group(), Vec::new()));
             }
-            None => { div.case data-o=(tone(case)) id=(anchor(case)) { (row) } }
+            groups[position].1.push(case);
         }
+        html! {
+            @for (name, cases) in &groups {
+                @let standing = Standing::of(cases, self);
+                details.group data-name=(printable(name)) open[self.is_open(&standing)] {
+                    summary { (head(if name.is_empty() { "Testcases" } else { name }, "", &standing)) }
+                    @for case in cases { (self.case(case, name)) }
+                }
+            }
+        }
+    }
+
+    /// What stands in no step, or in the one that holds all others.
+    fn whole(&mut self) -> Markup {
+        let roots = self.tree.roots().to_vec();
+        match roots[..] {
+            [Node::Step(root)] => {
+                let nodes = self.tree.children(root).to_vec();
+                self.boxes(&nodes)
+            }
+            _ => self.boxes(&roots),
+        }
+    }
+
+    /// A box for each step, and one for those testcases between them that stand alone.
+    fn boxes(&mut self, nodes: &[Node<'a>]) -> Markup {
+        let is_case = |node: &Node| matches!(node, Node::Case(_));
+        html! {
+            @for part in nodes.chunk_by(|a, b| is_case(a) && is_case(b)) {
+                @match part {
+                    [Node::Step(step)] => { (self.step(step, "")) }
+                    alone => { div.group data-name="" { @for node in alone { (self.node(*node, "")) } } }
+                }
+            }
+        }
+    }
+
+    fn node(&mut self, node: Node<'a>, label: &str) -> Markup {
+        match node {
+            Node::Step(step) => self.step(step, label),
+            Node::Case(case) => self.case(case, label),
+        }
+    }
+
+    fn step(&mut self, step: &'a Step, label: &str) -> Markup {
+        let cases = self.tree.cases(step);
+        let standing = Standing::of(&cases, self);
+        let nodes = self.tree.children(step).to_vec();
+        let inner = if step.label.is_empty() { label } else { &step.label };
+        let kind = match (step.order, step.workers) {
+            (Order::Serial, _) => "one after another".to_string(),
+            (Order::Parallel, None) => "side by side".to_string(),
+            (Order::Parallel, Some(workers)) => format!("side by side, {workers} at a time"),
+        };
+        let word = if step.order == Order::Serial { "serial" } else { "parallel" };
+        let name = if step.label.is_empty() { word } else { &step.label };
+        let is_open = self.is_open(&standing);
+        html! {
+            details.group data-name=(printable(&step.label)) open[is_open] {
+                summary {
+                    (head(name, &kind, &Standing { took: step.ended.map_or(standing.took, |_| step.took), ..standing }))
+                    @if let Some(block) = &step.block { small.soft { "what follows is " (printable(&block.to_string())) } }
+                }
+                @for node in nodes { (self.node(node, inner)) }
+            }
+        }
+    }
+
+    fn case(&mut self, case: &Case, group: &str) -> Markup {
+        row::case(case, group, &self.rows, self.budget)
+    }
+
+    fn is_open(&self, standing: &Standing) -> bool {
+        // What was not run at all is told by the line of its group.
+        (!self.is_long || standing.bad > 0) && standing.begun > 0
     }
 }
 
-fn row(case: &Case, took: f64, longest: f64) -> Markup {
-    let share = if longest > 0.0 { (took / longest * 100.0).ceil() } else { 0.0 };
+/// What the testcases of a group come to.
+struct Standing {
+    counts: Counts,
+    unfinished: usize,
+    tests: usize,
+    /// What somebody should look at, clean-ups and actions too.
+    bad: usize,
+    begun: usize,
+    /// Seconds.
+    took: f64,
+}
+
+impl Standing {
+    fn of(cases: &[&Case], page: &Page) -> Standing {
+        let mut standing = Standing { counts: Counts::default(), unfinished: 0, tests: 0, bad: 0, begun: 0, took: 0.0 };
+        for case in cases {
+            standing.took += page.rows.took(case);
+            standing.bad += usize::from(case.is_bad());
+            standing.begun += usize::from(case.has_begun());
+            match case.outcome {
+                _ if case.is_cleanup() => {}
+                None => standing.unfinished += 1,
+                Some(outcome) => standing.counts[outcome as usize] += 1,
+            }
+            standing.tests += usize::from(case.is_test());
+        }
+        standing
+    }
+
+    /// The worst of them, as a class and as a word.
+    fn worst(&self) -> Option<(&'static str, String)> {
+        use Outcome::{Blocked, Errored, Failed, Flaky, Partial, Passed, Skipped};
+        let first = [Failed, Errored].into_iter().find(|o| self.counts[*o as usize] > 0);
+        if first.is_none() && self.unfinished > 0 {
+            return Some(("unfinished", "! unfinished".into()));
+        }
+        let then = [Blocked, Flaky, Partial, Passed, Skipped].into_iter().find(|o| self.counts[*o as usize] > 0);
+        let worst = first.or(then)?;
+        Some((worst.word(), outcome_word(worst)))
+    }
+}
+
+/// The line of a group: how it ended, its name, how many ended how.
+fn head(name: &str, kind: &str, standing: &Standing) -> Markup {
+    let shares: Vec<(&str, usize)> = Outcome::ALL
+        .iter()
+        .map(|o| (o.word(), standing.counts[*o as usize]))
+        .chain([("unfinished", standing.unfinished)])
+        .filter(|(_, number)| *number > 0)
+        .collect();
     html! {
         div.row {
-            span class={ "word " (tone(case)) } { (word(case)) }
+            @match standing.worst() {
+                Some((tone, word)) => { span class={ "word " (tone) } { (word) } }
+                None => { span.word.soft { "empty" } }
+            }
             span {
-                span.name .more { (printable(case.id.name())) }
-                @if let Some(why) = case.why() { small { (short(why)) } }
-                @else if !case.title.is_empty() { small { (short(&case.title)) } }
-            }
-            @if case.started.is_some() { span.bar style={ "--w:" (share) "%" } {} span.took { (seconds(took)) } }
-        }
-    }
-}
-
-/// The first line, as much of it as a row can hold.
-fn short(text: &str) -> String {
-    const LONGEST: usize = 240;
-    cut_end(&clean(text.lines().next().unwrap_or_default()), LONGEST).into_owned()
-}
-
-fn inside(case: &Case, links: &Links) -> Markup {
-    let notes = case.notes();
-    html! {
-        @if case.why().is_some() && !case.title.is_empty() { p { (printable(&case.title)) } }
-        @if !case.args.is_empty() {
-            h4 { "Arguments" }
-            ul.args { @for (name, value) in &case.args { li { code { (printable(name)) " = " (printable(&value.to_string())) } } } }
-        }
-        @if !notes.subcases.is_empty() { (subcases(notes)) }
-        @if !notes.metrics.is_empty() { h4 { "Values" } (chart::of_case(&notes.metrics)) }
-        (said(notes))
-        (files(case, links))
-        (log(notes))
-    }
-}
-
-fn subcases(notes: &Notes) -> Markup {
-    html! {
-        h4 { "Subcases" }
-        div.scroll { table {
-            @for subcase in &notes.subcases {
-                tr {
-                    td class=(subcase.outcome.word()) { span.word { (outcome_word(subcase.outcome)) } }
-                    td { (printable(&subcase.full_name())) @if let Some(why) = subcase.why() { br; small.soft { (printable(why)) } } }
-                    td.num { (seconds(subcase.took)) }
+                b.more { (printable(name)) }
+                span.soft {
+                    @if !kind.is_empty() { (kind) " · " }
+                    (count(standing.tests, "testcase"))
+                    @if standing.bad > 0 && standing.bad < standing.tests { ", " (standing.bad) " to look at" }
                 }
             }
-        } }
-    }
-}
-
-/// What it said of itself, but for what only the log has.
-fn said(notes: &Notes) -> Markup {
-    html! {
-        @if !notes.said.is_empty() {
-            h4 { "Said" }
-            div.scroll { table {
-                @for said in &notes.said {
-                    tr {
-                        td.soft { (said.at.clock()) }
-                        td.soft { (level_word(said.level)) }
-                        td { (printable(&said.text)) }
-                    }
-                }
-            } }
-        }
-        @if notes.dropped > 0 { p.soft { (notes.dropped) " more are in the event log only" } }
-    }
-}
-
-fn level_word(level: Level) -> &'static str {
-    match level {
-        Level::Verbose | Level::Delimiter => "log",
-        Level::Comment => "comment",
-        Level::Warning => "warning",
-        Level::Reason => "reason",
-        Level::Step => "step",
-        Level::Result => "result",
-    }
-}
-
-fn files(case: &Case, links: &Links) -> Markup {
-    let log = case.started.and_then(|_| links.to(&case.dir.join("xenrt.log")));
-    html! {
-        @if log.is_some() || !case.notes().files.is_empty() {
-            h4 { "Files" }
-            ul.args {
-                @if let Some(log) = log { li { a href=(log) { "xenrt.log" } } }
-                (attached(case.notes(), links))
-            }
-        }
-    }
-}
-
-fn attached(notes: &Notes, links: &Links) -> Markup {
-    html! {
-        @for file in &notes.files {
-            li {
-                @match links.to(&file.path) {
-                    Some(address) => { a href=(address) { (printable(&file.name)) } }
-                    None => { (printable(&file.name)) }
-                }
-                " " span.soft { (show_size(file.bytes)) }
-            }
-        }
-    }
-}
-
-fn log(notes: &Notes) -> Markup {
-    html! {
-        @if !notes.tail.is_empty() {
-            details.fold {
-                summary { span.more { "Log" @if notes.cut > 0 { ", the last " (notes.tail.len()) " entries" } } }
-                pre.log tabindex="0" {
-                    @for entry in &notes.tail {
-                        i { (entry.at.clock()) " " } span class=(entry.prefix) { (printable(&entry.text)) } "\n"
-                    }
-                }
-            }
+            span.share aria-hidden="true" { @for (tone, number) in &shares { i class=(tone) style={ "flex:" (number) } {} } }
+            span.took { @if standing.begun > 0 { (seconds(standing.took)) } }
         }
     }
 }
@@ -189,9 +197,9 @@ fn of_the_run(summary: &Summary, links: &Links) -> Markup {
         @if !notes.files.is_empty() || !notes.tail.is_empty() {
             h2 { "Of the run itself" }
             div.chart {
-                @if !notes.files.is_empty() { ul.args { (attached(notes, links)) } }
+                @if !notes.files.is_empty() { ul.args { (row::attached(notes, links)) } }
                 @if !notes.metrics.is_empty() { (chart::of_case(&notes.metrics)) }
-                (log(notes))
+                (row::log(notes))
             }
         }
     }
