@@ -5,7 +5,7 @@ use super::history::History;
 use super::plan::{Group, Note, Plan, PlannedCase, Step, Work};
 use crate::event::{Criteria, Order, Place, Role};
 use crate::script::{Catalog, shown_args};
-use crate::sequence::Sequence;
+use crate::sequence::{Sequence, Topology};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,9 +19,9 @@ pub struct Outline {
     pub sequence: Option<String>,
     /// Its file, as shown to people.
     pub file: Option<String>,
-    /// What it asks for, a line each.
-    pub preprepare: Vec<String>,
-    pub prepare: Vec<String>,
+    /// What it asks for; nothing when it asks for nothing.
+    pub preprepare: Option<Topology>,
+    pub prepare: Option<Topology>,
     pub tree: Branch,
     pub counts: Counts,
     pub criteria: Criteria,
@@ -136,12 +136,12 @@ impl Outline {
     pub fn of(plan: &Plan, sequence: Option<&Sequence>, catalog: &Catalog, history: Option<&History>) -> Outline {
         let mut drawing = Drawing { plan, catalog, history, times: vec![Duration::ZERO; plan.cases.len()], unknown: 0 };
         let tree = drawing.branch(&plan.root);
-        let lines = |topology: Option<&crate::sequence::Topology>| topology.map(crate::sequence::Topology::lines).unwrap_or_default();
+        let asked = |topology: &Option<Topology>| topology.clone().filter(|topology| !topology.is_empty());
         Outline {
             sequence: plan.sequence.clone(),
             file: sequence.map(|s| s.file.clone()),
-            preprepare: lines(sequence.and_then(|s| s.preprepare.as_ref())),
-            prepare: lines(sequence.and_then(|s| s.prepare.as_ref())),
+            preprepare: sequence.and_then(|s| asked(&s.preprepare)),
+            prepare: sequence.and_then(|s| asked(&s.prepare)),
             tree,
             counts: Counts::of(plan),
             criteria: plan.criteria.clone(),

@@ -3,7 +3,6 @@
 use super::Preparation;
 use crate::context::Context;
 use crate::error::{Blame, Error, Kind, Result};
-use crate::sequence::Topology;
 
 /// Makes everything that a sequence asks for, where it is not there already.
 ///
@@ -11,7 +10,7 @@ use crate::sequence::Topology;
 /// `Unsupported`, unless it asks for nothing.
 pub fn provision(preparation: &Preparation, context: &Context) -> Result<()> {
     context.cancel().check()?;
-    if preparation.topology == Topology::default() {
+    if preparation.topology.is_empty() {
         return Ok(());
     }
     let error = Error::new(Kind::Unsupported, "cannot provision yet what the sequence asks for");

@@ -334,9 +334,9 @@ fn machine(element: &Element, reading: &mut Reading<'_, '_>) -> Machine {
         }
         return Machine::Numbered(scope.number(element, "id").unwrap_or(0));
     };
-    if element.attribute("id").is_some() {
-        let message = "a nested host is no machine of its own, so it has no `id`";
-        reading.scope.wrong("useless", element.place_of("id"), message, None);
+    if reading.scope.attribute(element, "id").is_some() {
+        let message = "a nested host is no machine of its own: its `id` means nothing";
+        reading.scope.warn("useless", element.place_of("id"), message, None);
     }
     let vname = reading.scope.attribute(element, "vname").unwrap_or_else(|| {
         reading.nameless += 1;

@@ -488,7 +488,7 @@ mod tests {
         x:2:39: error: `installsr` cannot be `xfs` [unknown-value] / there is: ext, lvm, no
         x:2:52: error: `noisos`: `maybe` is neither yes nor no [not-a-boolean] / write yes or no
         x:3:25: error: there is a second host `RESOURCE_HOST_1` [duplicate-name] / the first is in line 3
-        x:3:39: error: a nested host is no machine of its own, so it has no `id` [useless]
+        x:3:39: warning: a nested host is no machine of its own: its `id` means nothing [useless]
         x:4:1: error: the pool `RESOURCE_POOL_0` has no host [empty] / give it <host id="0"/>, or <allhosts/> for every machine of the run
         x:4:22: error: there is no storage of type `extoscsi` [unknown-type] / did you mean `extoiscsi`?
         x:5:22: error: `master`: the pool has no host `h9` [unknown-name] / did you mean `h8`?

@@ -21,7 +21,7 @@ Examples:
   xrt plan -s smoke.seq --graph plan.svg             a picture of it; plan.dot is for Graphviz
   xrt plan -s smoke.seq --json | jq .counts          for programs
 
-The JSON is one object: sequence, file, preprepare and prepare (what is asked for, a line each), tree, counts, criteria, semaphores,
+The JSON is one object: sequence, file, preprepare and prepare (what is asked for), tree, counts, criteria, semaphores,
 seed and expected. The tree is of groups (kind \"group\" with order, label, workers, blocker, timeout, steps, finally), cases (kind
 \"case\" with id, role, testcase, words, args, skip, depends, retries, …) and notes (kind \"note\": what a loop, condition, include or
 option did, and the steps it made). Times are in seconds. Later versions only add to it.

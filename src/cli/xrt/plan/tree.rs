@@ -73,12 +73,11 @@ pub fn text(outline: &Outline, options: &Options) -> String {
     let name = outline.sequence.as_deref().unwrap_or("testcases");
     let file = outline.file.as_deref().unwrap_or_default();
     let _ = writeln!(out, "{}  {}", paint.bold(&clean(name)), paint.dim(&clean(file)));
-    for (what, lines) in [("preprepare", &outline.preprepare), ("prepare", &outline.prepare)] {
-        if !lines.is_empty() {
-            let _ = writeln!(out, "\n{}", paint.bold(what));
-            for line in lines {
-                let _ = writeln!(out, "  {}", cut(&clean(line), options));
-            }
+    for (what, topology) in [("preprepare", &outline.preprepare), ("prepare", &outline.prepare)] {
+        let Some(topology) = topology else { continue };
+        let _ = writeln!(out, "\n{}", paint.bold(what));
+        for line in topology.lines() {
+            let _ = writeln!(out, "  {}", cut(&clean(&line), options));
         }
     }
     out.push('\n');
