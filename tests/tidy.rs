@@ -63,6 +63,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("saphyr_parser", &["sequence/yaml.rs"]),
     ("shlex", &["lab/", "script/", "wire/", "cli/"]),
     ("ssh2", &["wire/ssh.rs", "wire/ssh/"]),
+    ("statrs", &["metric/samples.rs"]),
     ("strsim", &["name.rs"]),
     ("tracing_subscriber", &["cli/mod.rs"]),
     ("unicode_width", &["report/text.rs"]),
