@@ -28,6 +28,14 @@ impl CaseId {
         self.0.rsplit_once('/').map_or(&self.0, |(_, name)| name)
     }
 
+    /// The id without the `#2` of the second of its name.
+    pub fn first_of_its_name(&self) -> &str {
+        match self.0.rsplit_once('#') {
+            Some((first, number)) if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => first,
+            _ => &self.0,
+        }
+    }
+
     /// A name for a directory: the id with everything that a file system or a shell might mind replaced.
     ///
     /// Two ids never share a directory: an id that had to be changed gets a short mark of its own text.

@@ -9,6 +9,7 @@ mod database;
 mod functions;
 mod guest;
 mod limits;
+mod metrics;
 mod plans;
 mod power;
 mod program;

@@ -58,7 +58,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("reedline", &["repl/"]),
     ("rhai", &["script/", "repl/"]),
     ("rpassword", &["cli/"]),
-    ("rusqlite", &["report/sqlite/", "metric/"]),
+    ("rusqlite", &["report/sqlite/", "run/baseline.rs"]),
     ("rustix", &["repl/terminal.rs", "wire/", "run/program.rs", "cli/mod.rs"]),
     ("saphyr_parser", &["sequence/yaml.rs"]),
     ("shlex", &["lab/", "script/", "wire/", "cli/"]),

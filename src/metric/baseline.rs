@@ -2,6 +2,7 @@
 
 use super::Samples;
 use crate::event::Better;
+use crate::name::CaseId;
 use crate::sequence::Window;
 use std::collections::HashMap;
 
@@ -56,36 +57,27 @@ impl Baselines {
     }
 
     /// The earlier runs of a metric, those of the same case; of the first of its name when it is a further one and has none of its own.
-    pub(super) fn earlier(&self, case: &str, metric: &str) -> &[Earlier] {
+    pub(super) fn earlier(&self, case: &CaseId, metric: &str) -> &[Earlier] {
         let of = |case: &str| self.earlier.get(&(case.to_string(), metric.to_string()));
-        of(case).or_else(|| of(first_of_its_name(case))).map_or(&[], Vec::as_slice)
+        of(case.as_str()).or_else(|| of(case.first_of_its_name())).map_or(&[], Vec::as_slice)
     }
 
-    /// The windows for a case: those that call it by its id or name, or its testcase by name.
-    pub(super) fn windows(&self, case: &str, testcase: &str) -> impl Iterator<Item = &Window> {
-        let case = first_of_its_name(case).to_string();
-        let testcase = testcase.to_string();
-        self.windows.iter().filter(move |window| is_called(&window.testcase, &case, &testcase))
+    /// The windows for a case: those that call it by its id or name, or its testcase by one of its names.
+    pub(super) fn windows<'a>(&'a self, case: &'a CaseId, testcase: &'a [String]) -> impl Iterator<Item = &'a Window> {
+        self.windows.iter().filter(move |window| is_called(&window.testcase, case, testcase))
     }
 
-    /// The windows of which none is for any of these cases (id and testcase): they would never be looked at.
-    pub fn idle_windows<'a>(&'a self, cases: &'a [(String, String)]) -> impl Iterator<Item = &'a Window> {
-        let is_used =
-            |window: &Window| cases.iter().any(|(case, testcase)| is_called(&window.testcase, first_of_its_name(case), testcase));
+    /// The windows that are for none of these cases: they would never be looked at.
+    pub fn idle_windows<'a>(&'a self, cases: &'a [(CaseId, Vec<String>)]) -> impl Iterator<Item = &'a Window> {
+        let is_used = |window: &Window| cases.iter().any(|(case, testcase)| is_called(&window.testcase, case, testcase));
         self.windows.iter().filter(move |window| !is_used(window))
     }
 }
 
-fn is_called(name: &str, case: &str, testcase: &str) -> bool {
-    let last = |text: &str| -> String { text.rsplit(['/', '.']).next().unwrap_or(text).to_string() };
-    let own = case.rsplit('/').next().unwrap_or(case);
-    name == case || name == own || name == testcase || name == last(testcase)
-}
-
-/// The id without the `#2` of the second of its name.
-fn first_of_its_name(case: &str) -> &str {
-    match case.rsplit_once('#') {
-        Some((first, number)) if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => first,
-        _ => case,
-    }
+/// A name means the whole of another or its last part.
+fn is_called(name: &str, case: &CaseId, testcase: &[String]) -> bool {
+    let case = case.first_of_its_name();
+    name == case
+        || case.rsplit('/').next() == Some(name)
+        || testcase.iter().any(|t| name == t || t.rsplit(['/', '.']).next() == Some(name))
 }

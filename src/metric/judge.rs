@@ -50,14 +50,15 @@ impl Findings {
 }
 
 impl Baselines {
-    /// Compares what a case that passed has measured with everything there is. `args` are its arguments as JSON.
-    pub fn judge(&self, case: &CaseId, testcase: &str, args: &str, measured: &[Measurement]) -> Findings {
+    /// Compares what a case that passed has measured with everything there is. `testcase` are the names of what it runs, `args` its
+    /// arguments as JSON.
+    pub fn judge(&self, case: &CaseId, testcase: &[String], args: &str, measured: &[Measurement]) -> Findings {
         let mut findings = Findings::default();
         if self.is_empty() {
             return findings;
         }
         let metrics = gather(measured);
-        for window in self.windows(case.as_str(), testcase) {
+        for window in self.windows(case, testcase) {
             let mut found = metrics.iter().filter(|m| m.name == window.metric).peekable();
             if found.peek().is_none() {
                 findings.warnings.push(format!("{}: nothing was measured that could be within {}", window.metric, limits(window)));
@@ -68,7 +69,7 @@ impl Baselines {
             metrics.iter().filter(|m| m.samples.count > 1).filter_map(|m| m.name.strip_suffix("_AVG")).collect();
         let mut has_others = false;
         for metric in &metrics {
-            let all = self.earlier(case.as_str(), &metric.name);
+            let all = self.earlier(case, &metric.name);
             let same: Vec<&Earlier> = all.iter().filter(|e| e.args.as_deref().is_none_or(|a| a == args)).collect();
             has_others |= same.is_empty() && !all.is_empty();
             let is_beside = ["_MIN", "_MAX", "_DEV"].iter().any(|s| metric.name.strip_suffix(s).is_some_and(|n| means.contains(n)));
@@ -237,7 +238,7 @@ mod tests {
     }
 
     fn judged(baselines: &Baselines, measured: &[Measurement]) -> Findings {
-        baselines.judge(&CaseId::new("disk/iometer"), "benchmarks/iometer", "{}", measured)
+        baselines.judge(&CaseId::new("disk/iometer"), &["benchmarks/iometer".to_string()], "{}", measured)
     }
 
     /// What is made of these values, and whether they fail.
@@ -382,16 +383,16 @@ mod tests {
         let mut baselines = Baselines::default();
         baselines.add_window(window("fio", None, Some(2.0)));
         baselines.add_window(window("iometer", None, Some(2.0)));
-        let cases = [("disk/iometer#2".to_string(), "benchmarks/iometer".to_string())];
+        let cases = [(CaseId::new("disk/iometer#2"), vec!["benchmarks.micro.iometer".to_string()])];
         assert_eq!(baselines.idle_windows(&cases).map(|w| w.testcase.as_str()).collect::<Vec<_>>(), ["fio"]);
     }
 
     #[test]
     fn a_further_case_of_a_name_is_compared_with_the_first() {
-        let findings = runs("s", &[&[1.0]]).judge(&CaseId::new("disk/iometer#3"), "t", "{}", &[value("rate", 1.0, "s")]);
+        let findings = runs("s", &[&[1.0]]).judge(&CaseId::new("disk/iometer#3"), &[], "{}", &[value("rate", 1.0, "s")]);
         assert_eq!(findings.comparisons.len(), 1);
         assert_eq!(
-            runs("s", &[&[1.0]]).judge(&CaseId::new("disk/iometer#x"), "t", "{}", &[value("rate", 1.0, "s")]).comparisons,
+            runs("s", &[&[1.0]]).judge(&CaseId::new("disk/iometer#x"), &[], "{}", &[value("rate", 1.0, "s")]).comparisons,
             []
         );
     }

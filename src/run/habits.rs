@@ -14,6 +14,8 @@ pub struct Habits {
     pub no_post_run: bool,
     /// No logs from the machines (`NOLOGS`).
     pub no_logs: bool,
+    /// A value that is more than 10 % worse than before, or out of its window, fails its testcase (`PERF_STRICT`).
+    pub perf_strict: bool,
 }
 
 impl Habits {
@@ -26,6 +28,7 @@ impl Habits {
             no_pre_logs: is_set("CLIOPTIONS/NOPRELOGS")?,
             no_post_run: is_set("CLIOPTIONS/NOPOSTRUN")?,
             no_logs: is_set("NOLOGS")?,
+            perf_strict: is_set("PERF_STRICT")?,
         })
     }
 }
@@ -46,6 +49,7 @@ mod tests {
         assert_eq!(habits("OPTION_BLOCK_ON_SKIP", "y"), Ok(Habits { block_on_skip: true, ..none }));
         assert_eq!(habits("CLIOPTIONS/NOPRELOGS", "1"), Ok(Habits { no_pre_logs: true, ..none }));
         assert_eq!(habits("CLIOPTIONS/NOPOSTRUN", "Yes"), Ok(Habits { no_post_run: true, ..none }));
+        assert_eq!(habits("PERF_STRICT", "true"), Ok(Habits { perf_strict: true, ..none }));
         assert_eq!(habits("NOLOGS", "no"), Ok(none));
         assert_eq!(habits("NOLOGS", "maybe"), Err("the variable `NOLOGS` (x.seq:4): `maybe` is neither yes nor no".into()));
     }

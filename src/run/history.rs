@@ -101,7 +101,7 @@ impl History {
 }
 
 /// The event logs that a path names, the newest last.
-fn logs(path: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn logs(path: &Path) -> Result<Vec<PathBuf>> {
     if path.is_file() {
         return Ok(vec![path.to_path_buf()]);
     }

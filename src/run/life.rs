@@ -255,6 +255,7 @@ impl Life<'_> {
             },
         };
         let ended = cut_short(self.turn.standing, self.context(), ended);
+        let ended = self.compared(ended);
         self.aftermath(&ended);
         End::of(ended)
     }
@@ -327,6 +328,25 @@ impl Life<'_> {
         case.context.publish(Fact::PhaseStarted { phase });
         let result = body.script.call(&body.engine, hook, &mut body.this, case.args.clone());
         Some(result.map_err(|error| judge(&case.context, &error, &|source| case.scripts.text(source))))
+    }
+
+    /// What a testcase that passed has measured, beside earlier runs and limits; with `PERF_STRICT` it fails where that is too bad.
+    fn compared(&self, ended: Ended) -> Ended {
+        let baselines = &self.runner().settings.baselines;
+        if baselines.is_empty() || !ended.outcome.is_pass() {
+            return ended;
+        }
+        let args = serde_json::to_string(&shown_args(&self.planned.args)).unwrap_or_default();
+        let names = self.planned.names(&Catalog::new(self.runner().scripts.clone()));
+        let findings = baselines.judge(&self.planned.id, &names, &args, &self.case.measurements());
+        let failure = findings.failure().filter(|_| self.walk.shared.habits.perf_strict);
+        for comparison in findings.comparisons {
+            self.context().publish(Fact::Compared(Box::new(comparison)));
+        }
+        for warning in findings.warnings {
+            self.context().log(Level::Warning, warning);
+        }
+        failure.map_or(ended, |error| plain(self.context(), &error))
     }
 
     /// Everything after the judgement: it cannot change the outcome, and it outlives what stopped the testcase.

@@ -6,6 +6,7 @@
 //! To add a sort of work: a variant of [`Work`] and an arm in `case.rs`. To add a sort of testcase: a file beside `program.rs`.
 
 mod alarm;
+mod baseline;
 mod board;
 mod case;
 mod check;
@@ -32,6 +33,7 @@ mod settle;
 mod step;
 pub mod tap;
 
+pub use baseline::Reader as BaselineReader;
 pub use check::check_sequences;
 pub use history::History;
 pub use outline::{Branch, Counts, Leaf, Outline, Part, Remark, Times};
@@ -42,8 +44,9 @@ pub use select::select;
 pub use settle::{Selection, settle};
 
 use crate::error::{Error, Kind, Result};
-use crate::event::{Beginning, Bus, Fact, Judgement, Tested, Verdict};
+use crate::event::{Beginning, Bus, Fact, Judgement, Level, Tested, Verdict};
 use crate::lab::Lab;
+use crate::metric::Baselines;
 use crate::name::CaseId;
 use crate::script::{Catalog, STACK, Scripts};
 use crate::time::{Cancel, Stop};
@@ -87,6 +90,10 @@ pub struct Settings {
     pub results: PathBuf,
     /// Seen by every testcase, and set by whoever steers the run.
     pub variables: Live,
+    /// What measured values are compared with.
+    pub baselines: Baselines,
+    /// What a person is to be told when it begins.
+    pub notices: Vec<String>,
     /// Set when the run has been going on before.
     pub resumed: Option<Resumed>,
 }
@@ -139,6 +146,9 @@ impl Runner {
     fn rounds(&self, shared: &Shared<'_>, first: &Plan, further: &mut dyn Iterator<Item = Plan>) -> Verdict {
         let clock = Instant::now();
         self.bus.publish(None, self.begins(first));
+        for text in self.settings.notices.clone() {
+            self.bus.publish(None, Fact::Logged { level: Level::Warning, text });
+        }
         let limited = self.settings.run_timeout.map(|limit| self.cancel.child_with_limit("run", limit));
         let half = self.settings.run_timeout.map(|limit| shared.at_half("run", limit));
         let cancel = limited.as_ref().unwrap_or(&self.cancel);

@@ -199,6 +199,12 @@ impl PlannedCase {
 }
 
 impl PlannedCase {
+    /// What its testcase is called: its reference and its aliases.
+    pub fn names(&self, catalog: &Catalog) -> Vec<String> {
+        let Work::Testcase(testcase) = &self.work else { return Vec::new() };
+        [catalog.reference(testcase)].into_iter().chain(testcase.meta.aliases.iter().cloned()).collect()
+    }
+
     /// What it is in the first fact of the run.
     pub fn planned(&self, catalog: &Catalog) -> Planned {
         let (testcase, title, file) = match &self.work {

@@ -242,6 +242,8 @@ impl Bench {
             collect_logs: false,
             results: dir.path().into(),
             variables: Variables::default().into(),
+            baselines: xenrt::metric::Baselines::default(),
+            notices: Vec::new(),
             resumed: None,
         };
         Bench { plan, settings, cancel: Cancel::new(), lab: Lab::default(), further: Vec::new(), sinks: Vec::new(), dir }

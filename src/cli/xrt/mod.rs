@@ -6,6 +6,7 @@ mod help;
 mod list;
 mod manual;
 mod new;
+mod perf;
 mod plan;
 mod repl;
 mod replay;

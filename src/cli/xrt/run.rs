@@ -1,5 +1,6 @@
 //! `xrt`: runs testcases.
 
+use super::perf::PerfArgs;
 use super::plan::PlanArgs;
 use super::results::Results;
 use super::resume::{ResumeArgs, Resuming};
@@ -56,6 +57,8 @@ pub struct RunArgs {
     pub selection: SelectionArgs,
     #[command(flatten)]
     pub pace: PaceArgs,
+    #[command(flatten)]
+    pub perf: PerfArgs,
     #[command(flatten)]
     pub variables: VariableArgs,
 
@@ -153,10 +156,13 @@ pub fn go(io: &Io, args: &RunArgs, resuming: Option<Resuming>) -> Result<Exit> {
     let catalog = Catalog::new(scripts.clone());
     let catalog = if args.no_check { catalog.unchecked() } else { catalog };
     let recorded = resuming.as_ref().map(Resuming::seed);
-    let Some(Chosen { variables, rounds, .. }) = args.choose(io, &catalog, recorded)? else { return Ok(Exit::Usage) };
+    let Some(Chosen { sequence, variables, rounds }) = args.choose(io, &catalog, recorded)? else { return Ok(Exit::Usage) };
     let mut further = rounds;
     let mut plan = if args.pace.until_fail { further.next().unwrap_or_default() } else { further.rest() };
     let resumed = resuming.as_ref().map(|resuming| resuming.settle(&mut plan, &catalog)).transpose()?;
+    // Before `results/latest` is another.
+    let windows = sequence.as_ref().map_or(&[][..], |sequence| &sequence.windows);
+    let (baselines, mut notices) = args.perf.load(&plan, windows, &catalog)?;
     for spec in &args.report {
         report::asked(spec)?;
     }
@@ -172,7 +178,8 @@ pub fn go(io: &Io, args: &RunArgs, resuming: Option<Resuming>) -> Result<Exit> {
     let left = format!("results so far: {}", results.dir.display());
     signals::listen(cancel.clone(), telling(is_live, &bus), move || left.clone());
     if let Some(seed) = plan.seed {
-        telling(is_live, &bus)(&format!("the order is shuffled: --shuffle={seed} gives the same again"));
+        let text = format!("the order is shuffled: --shuffle={seed} gives the same again");
+        if is_live { notices.push(text) } else { telling(false, &bus)(&text) }
     }
     let PaceArgs { workers, timeout, run_timeout, retries, fail_fast, cleanup_timeout, .. } = args.pace;
     let settings = Settings {
@@ -190,6 +197,8 @@ pub fn go(io: &Io, args: &RunArgs, resuming: Option<Resuming>) -> Result<Exit> {
         collect_logs: !args.no_logs,
         results: results.dir,
         variables: variables.into(),
+        baselines,
+        notices,
         resumed,
     };
     let runner = Runner { settings, lab, scripts, bus, cancel };

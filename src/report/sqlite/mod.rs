@@ -18,8 +18,11 @@ use std::time::{Duration, Instant};
 /// From each version of the schema to the next; the first makes it.
 const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
 
-/// By which a file is known to be ours: "XRT1".
-const APPLICATION: i32 = 0x5852_5431;
+/// By which a file is known to be ours (its `application_id`): "XRT1".
+pub const DATABASE: i32 = 0x5852_5431;
+
+/// The version of the schema (its `user_version`).
+pub const DATABASE_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// How long a result may be known and not written.
 const LATEST: Duration = Duration::from_millis(100);
@@ -70,7 +73,7 @@ fn database(path: &Path) -> Result<Connection> {
     let mut database = Connection::open_with_flags(path, flags).map_err(failed)?;
     database.busy_timeout(LAST_PATIENCE).map_err(failed)?;
     let tables: i64 = database.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).map_err(failed)?;
-    if tables > 0 && number(&database, "application_id").map_err(failed)? != i64::from(APPLICATION) {
+    if tables > 0 && number(&database, "application_id").map_err(failed)? != i64::from(DATABASE) {
         return Err(refused(format!("`{shown}` is a database of something else")).help("name another file"));
     }
     // Where it is refused (a file system without shared memory), the other way does, a little slower.
@@ -88,8 +91,8 @@ fn database(path: &Path) -> Result<Connection> {
     for migration in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or_default()) {
         transaction.execute_batch(migration).map_err(failed)?;
     }
-    transaction.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
-    transaction.pragma_update(None, "user_version", newest as i64).map_err(failed)?;
+    transaction.pragma_update(None, "application_id", DATABASE).map_err(failed)?;
+    transaction.pragma_update(None, "user_version", DATABASE_VERSION).map_err(failed)?;
     transaction.commit().map_err(failed)?;
     Ok(database)
 }

@@ -11,6 +11,7 @@ Examples:
   xrt help exit-codes        what the exit status means
   xrt help reports           what --report can make
   xrt help meta              what a testcase can say of itself
+  xrt help metrics           what measured values are compared with
   xrt help addresses         how a machine is named
   xrt help sequences         what can stand in a sequence, and how it is run
   xrt help repl              the options of a subcommand";
@@ -19,7 +20,7 @@ Examples:
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct HelpArgs {
-    /// exit-codes, reports, meta, addresses, sequences, or a subcommand
+    /// exit-codes, reports, meta, metrics, addresses, sequences, or a subcommand
     pub topic: Option<String>,
 }
 
@@ -27,8 +28,14 @@ pub struct HelpArgs {
 type Topic = (&'static str, fn(&Io) -> String);
 
 /// The topics, sorted.
-const TOPICS: &[Topic] =
-    &[("addresses", addresses), ("exit-codes", exit_codes), ("meta", meta), ("reports", reports), ("sequences", sequences)];
+const TOPICS: &[Topic] = &[
+    ("addresses", addresses),
+    ("exit-codes", exit_codes),
+    ("meta", meta),
+    ("metrics", metrics),
+    ("reports", reports),
+    ("sequences", sequences),
+];
 
 pub fn run(io: &Io, args: &HelpArgs) -> Result<Exit> {
     let mut line = command_line();
@@ -95,6 +102,10 @@ Host keys are recorded in ~/.local/state/xenrt/known_hosts. A changed key is a w
 }
 
 /// The manual of sequences. Its examples are checked and its names compared with the grammar in `tests/plans.rs`.
+fn metrics(_: &Io) -> String {
+    include_str!("metrics.txt").into()
+}
+
 fn sequences(_: &Io) -> String {
     include_str!("sequences.txt").to_string()
 }
