@@ -37,7 +37,7 @@ pub use lines::{Options, Verbosity};
 pub use live::{Live, ScreenSize};
 pub use notes::{Attachment, Metric, Notes, Progress, RunningAction, Said, Subcase};
 pub use reports::{Opening, Report, Reports, SinkKind, asked, open, replay, takes_the_output};
-pub use sqlite::{DATABASE, DATABASE_VERSION};
+pub use sqlite::{DATABASE, DATABASE_VERSION, Took, is_database, times};
 pub use summary::{Run, Summary};
 pub use testlog::TestLogs;
 pub use text::{Paint, ascii, clean, count, cut_end, pad, printable, shell_line, width};

@@ -4,6 +4,7 @@ use crate::error::{Blame, Error, Kind, Result, Whereabouts};
 use crate::event::log::LogReader;
 use crate::event::{Event, Fact};
 use crate::name::CaseId;
+use crate::report::{self, Took};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -53,14 +54,21 @@ impl Times {
 }
 
 impl History {
-    /// Reads a past run by its results directory or event log, or all runs of a directory with results.
+    /// Reads a past run by its results directory or event log, or all runs of a directory with results or of a database of runs.
     ///
     /// # Errors
     /// There is no run.
     pub fn read(path: &Path) -> Result<History> {
         let mut history = History::default();
+        if report::is_database(path) {
+            history.runs = report::times(path, RUNS, |took| {
+                let Took { id, testcase, args, outcome, seconds } = took;
+                history.add(CaseId::new(id), testcase, args, seconds, outcome.is_pass());
+            })?;
+            return Ok(history);
+        }
         let logs = logs(path)?;
-        for log in &logs {
+        for log in logs.iter().rev() {
             match LogReader::open(log) {
                 Ok(reader) => history.run(reader),
                 Err(error) => history.unread.push(error),
@@ -91,12 +99,18 @@ impl History {
                 (Fact::CaseFinished { outcome, took, .. }, Some(id)) => {
                     // What never began took no time, which is not how long it takes.
                     let (Some(testcase), Some(args)) = (planned.get(&id), args.remove(&id)) else { continue };
-                    self.by_work.entry((testcase.clone(), args)).or_default().add(took, outcome.is_pass());
-                    self.by_id.entry((id, testcase.clone())).or_default().add(took, outcome.is_pass());
+                    self.add(id, testcase.clone(), args, took, outcome.is_pass());
                 }
                 _ => {}
             }
         }
+    }
+}
+
+impl History {
+    fn add(&mut self, id: CaseId, testcase: String, args: String, took: f64, passed: bool) {
+        self.by_work.entry((testcase.clone(), args)).or_default().add(took, passed);
+        self.by_id.entry((id, testcase)).or_default().add(took, passed);
     }
 }
 
@@ -120,7 +134,9 @@ pub(super) fn logs(path: &Path) -> Result<Vec<PathBuf>> {
     }
     if found.is_empty() {
         let error = Error::new(Kind::NotFound, format!("no earlier run in `{}`", path.display())).blame(Blame::User);
-        return Err(error.help("name the results directory of a run, a directory with such, or an `events.jsonl`"));
+        return Err(error.help(
+            "name the results directory of a run, a directory with such, an `events.jsonl`, or a file of --report sqlite:FILE",
+        ));
     }
     found.sort();
     Ok(found.split_off(found.len().saturating_sub(RUNS)))

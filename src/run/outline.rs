@@ -3,6 +3,7 @@
 use super::expect::expected;
 use super::history::History;
 use super::plan::{Group, Note, Plan, PlannedCase, Step, Work};
+use super::step::unselected;
 use crate::event::{Criteria, Order, Place, Role};
 use crate::script::{Catalog, shown_args};
 use crate::sequence::{Sequence, Topology};
@@ -38,6 +39,8 @@ pub struct Counts {
     /// The skipped ones too.
     pub testcases: usize,
     pub skipped: usize,
+    /// Those that are to be run and cannot be: they end as errored.
+    pub unusable: usize,
     pub cleanups: usize,
     pub actions: usize,
 }
@@ -134,7 +137,8 @@ pub struct Remark {
 impl Outline {
     /// Tells everything of a plan.
     pub fn of(plan: &Plan, sequence: Option<&Sequence>, catalog: &Catalog, history: Option<&History>) -> Outline {
-        let mut drawing = Drawing { plan, catalog, history, times: vec![Duration::ZERO; plan.cases.len()], unknown: 0 };
+        let times = vec![Duration::ZERO; plan.cases.len()];
+        let mut drawing = Drawing { plan, catalog, history, times, unknown: 0, idle: None };
         let tree = drawing.branch(&plan.root);
         let asked = |topology: &Option<Topology>| topology.clone().filter(|topology| !topology.is_empty());
         Outline {
@@ -171,7 +175,9 @@ impl Counts {
                 Role::Cleanup => counts.cleanups += 1,
                 Role::Action => counts.actions += 1,
             }
+            let is_unusable = matches!(case.work, Work::Unusable { .. });
             counts.skipped += usize::from(case.role == Role::Testcase && case.skip.is_some());
+            counts.unusable += usize::from(is_unusable && case.skip.is_none());
         }
         counts
     }
@@ -183,12 +189,21 @@ struct Drawing<'a> {
     history: Option<&'a History>,
     times: Vec<Duration>,
     unknown: usize,
+    /// Why the clean-ups that are drawn now are not run.
+    idle: Option<String>,
 }
 
 impl Drawing<'_> {
     fn branch(&mut self, group: &Group) -> Branch {
         let steps = group.steps.len();
         let (inside, finally): (Vec<&Note>, Vec<&Note>) = group.notes.iter().partition(|note| !note.in_finally);
+        let parts = self.parts(group, 0..steps, &inside);
+        let around = self.idle.clone();
+        if self.idle.is_none() && group.is_unselected(self.plan) {
+            self.idle = Some(unselected(group));
+        }
+        let finally = self.parts(group, steps..steps + group.finally.len(), &finally);
+        self.idle = around;
         Branch {
             step: group.number,
             order: group.order,
@@ -197,8 +212,8 @@ impl Drawing<'_> {
             blocker: group.blocker,
             timeout: group.timeout.map(|t| t.as_secs_f64()),
             written: group.written.clone(),
-            steps: self.parts(group, 0..steps, &inside),
-            finally: self.parts(group, steps..steps + group.finally.len(), &finally),
+            steps: parts,
+            finally,
         }
     }
 
@@ -237,9 +252,10 @@ impl Drawing<'_> {
         let case = &self.plan.cases[place];
         let planned = case.planned(self.catalog);
         let own_timeout = if let Work::Testcase(testcase) = &case.work { testcase.meta.timeout } else { None };
-        let expected = self.time(case, &planned.testcase);
+        let skip = case.skip.clone().or_else(|| self.idle.clone());
+        let expected = if skip.is_none() { self.time(case, &planned.testcase) } else { None };
         self.times[place] = expected.unwrap_or_default();
-        self.unknown += usize::from(expected.is_none() && case.skip.is_none());
+        self.unknown += usize::from(expected.is_none() && skip.is_none());
         Leaf {
             id: case.id.to_string(),
             role: case.role,
@@ -258,16 +274,16 @@ impl Drawing<'_> {
             retries: case.retries,
             class: case.class.clone(),
             machine: case.place.clone(),
-            skip: case.skip.clone(),
+            skip,
             unusable: if let Work::Unusable { error, .. } = &case.work { Some(error.what.clone()) } else { None },
             expected: expected.map(|time| time.as_secs_f64()),
             written: case.written.clone(),
         }
     }
 
-    /// How long a case is expected to take; nothing when nobody knows, or when it is not run.
+    /// How long a case is expected to take, if anybody knows.
     fn time(&self, case: &PlannedCase, testcase: &str) -> Option<Duration> {
-        let history = self.history.filter(|_| case.skip.is_none())?;
+        let history = self.history?;
         match &case.work {
             Work::Sleep(duration) => Some(*duration),
             Work::Unusable { .. } => Some(Duration::ZERO),

@@ -340,6 +340,7 @@ pub fn panicked(panic: &(dyn Any + Send)) -> Error {
     Error::new(Kind::Internal, format!("the harness panicked: {}", text.unwrap_or_default())).help(FAULT)
 }
 
-fn unselected(group: &Group) -> String {
+/// Why the clean-ups of a group are not run of which nothing else is.
+pub fn unselected(group: &Group) -> String {
     format!("nothing of the {} was selected", group.shown())
 }

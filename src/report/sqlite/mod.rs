@@ -5,6 +5,9 @@
 //! the place of what the file had of it.
 
 mod rows;
+mod times;
+
+pub use times::{Took, is_database, times};
 
 use super::reports::{Opening, Report};
 use super::{Case, Summary};

@@ -35,7 +35,7 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub selection: SelectionArgs,
 
-    /// Say how long it is to be expected to take, by earlier runs: a results directory, or a directory of such [default: results]
+    /// Say how long it is to be expected to take, by earlier runs: a results directory, a directory of such, or a file of --report sqlite [default: results]
     #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "results", value_hint = clap::ValueHint::AnyPath)]
     pub history: Option<PathBuf>,
 

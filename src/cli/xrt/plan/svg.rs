@@ -200,10 +200,7 @@ fn leaf(leaf: &Leaf) -> Drawn {
         _ => "case",
     };
     let work = leaf.work();
-    // Why it is not run is said first, and there is no room for more.
-    let is_run = leaf.skip.is_none() && leaf.unusable.is_none();
-    let all = leaf_marks(leaf);
-    let marks = if is_run { all.join(", ") } else { all.into_iter().next().unwrap_or_default() };
+    let marks = leaf_marks(leaf).join(", ");
     let place = leaf.written.as_ref().map(ToString::to_string).unwrap_or_default();
     let title = [&leaf.id, &leaf.title, &work, &marks, &place].map(|line| clean(line).into_owned());
     let title = title.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");

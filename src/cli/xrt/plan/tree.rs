@@ -72,7 +72,8 @@ pub fn text(outline: &Outline, options: &Options) -> String {
     let mut out = String::new();
     let name = outline.sequence.as_deref().unwrap_or("testcases");
     let file = outline.file.as_deref().unwrap_or_default();
-    let _ = writeln!(out, "{}  {}", paint.bold(&clean(name)), paint.dim(&clean(file)));
+    let file = if file.is_empty() { String::new() } else { format!("  {}", paint.dim(&clean(file))) };
+    let _ = writeln!(out, "{}{file}", paint.bold(&clean(name)));
     for (what, topology) in [("preprepare", &outline.preprepare), ("prepare", &outline.prepare)] {
         let Some(topology) = topology else { continue };
         let _ = writeln!(out, "\n{}", paint.bold(what));
@@ -84,8 +85,6 @@ pub fn text(outline: &Outline, options: &Options) -> String {
     page.print(&mut out, options, paint);
     out.push('\n');
     foot(outline, &mut out, options, paint);
-    let trimmed: Vec<&str> = out.lines().map(str::trim_end).collect();
-    let out = trimmed.join("\n") + "\n";
     if options.ascii { ascii(&out) } else { out }
 }
 
@@ -177,7 +176,7 @@ impl Page {
                 Some(work) => {
                     put(&pad(&row.text, tree.saturating_sub(width(&row.prefix))), row.tone);
                     put("  ", Tone::Plain);
-                    put(&pad(work, works), Tone::Dim);
+                    put(&if row.marks.is_empty() { work.clone() } else { pad(work, works) }, Tone::Dim);
                 }
                 None => put(&row.text, row.tone),
             }
@@ -230,8 +229,11 @@ pub fn branch_head(branch: &Branch) -> String {
 
 /// What is to be said of a testcase beside what it runs.
 pub fn leaf_marks(leaf: &Leaf) -> Vec<String> {
+    // Of what is not run nothing more is of interest.
+    if let Some(why) = &leaf.skip {
+        return vec![format!("skipped: {why}")];
+    }
     let mut marks = Vec::new();
-    marks.extend(leaf.skip.as_ref().map(|why| format!("skipped: {why}")));
     marks.extend(leaf.unusable.as_ref().map(|why| format!("cannot be run: {why}")));
     marks.extend(leaf.priority.map(|priority| format!("P{priority}")));
     // That an action is one goes without saying.
@@ -271,6 +273,9 @@ pub fn summary(outline: &Outline) -> Vec<String> {
     let mut parts = vec![count(counts.testcases, "testcase")];
     if counts.skipped > 0 {
         parts.push(format!("{} of them skipped", counts.skipped));
+    }
+    if counts.unusable > 0 {
+        parts.push(format!("{} that cannot be run", counts.unusable));
     }
     for (number, word) in [(counts.cleanups, "clean-up"), (counts.actions, "action")] {
         if number > 0 {
