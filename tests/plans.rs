@@ -127,8 +127,7 @@ fn a_plan_says_what_a_filter_left_out() {
     │        ├─ ● Of-carl/TCThread  dummy/parallel           P2, on carl, semaphore tcthread, 1 retry, TC-7
     │        └─ ◇ ifeq  no: `carl` is not `anna`
     ├─ ▶ sleep                      Wait 2 s
-    └─ ↺ finally
-       └─ ◇ finally, 1 in it  left out (--no-finally)
+    └─ ◇ finally  left out (--no-finally)
 
     2 testcases, 1 of them skipped, 1 action
     to pass: 100 % of the testcases

@@ -103,9 +103,11 @@ impl Page {
         };
         let text = format!("{sign} {order} {}", clean(&branch.label));
         self.head(prefix, text.trim_end(), Tone::Head, branch_marks(branch));
-        let has_finally = !branch.finally.is_empty();
-        self.parts(&branch.steps, below, !has_finally);
-        if has_finally {
+        self.parts(&branch.steps, below, branch.finally.is_empty());
+        // Where it was left out, that is all there is to say.
+        if branch.finally.iter().all(|part| matches!(part, Part::Note(note) if note.what == "finally")) {
+            self.parts(&branch.finally, below, true);
+        } else {
             let [_, last, _, nothing] = self.lines;
             let text = format!("{} finally", self.signs.finally);
             self.head(&format!("{below}{last}"), &text, Tone::Head, String::new());
