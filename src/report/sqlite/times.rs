@@ -1,6 +1,6 @@
 //! How long testcases took, from a file of many runs.
 
-use super::{APPLICATION, number};
+use super::{DATABASE, number};
 use crate::error::{Blame, Error, Kind, Result};
 use crate::event::Outcome;
 use rusqlite::{Connection, OpenFlags};
@@ -37,7 +37,7 @@ pub fn times(path: &Path, runs: usize, mut take: impl FnMut(Took)) -> Result<usi
     };
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let database = Connection::open_with_flags(path, flags).map_err(failed)?;
-    if number(&database, "application_id").map_err(failed)? != i64::from(APPLICATION) {
+    if number(&database, "application_id").map_err(failed)? != i64::from(DATABASE) {
         let what = format!("`{}` is a database of something else", path.display());
         return Err(Error::new(Kind::Unsupported, what).blame(Blame::User).help("name one that --report sqlite:FILE has made"));
     }
