@@ -2,10 +2,14 @@
 
 use crate::reports::{console, summary_of};
 use crate::support::story::{Story, plain_failure};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
 use std::path::Path;
 use xenrt::error::Blame;
+use xenrt::event::log::LogReader;
 use xenrt::event::{Beginning, Better, Block, Change, Comparison, Criteria, Fact, Failure, Level, Outcome, Sink, Verdict};
-use xenrt::report::{Options, Reports, TestLogs, Verbosity, html, junit};
+use xenrt::name::CaseId;
+use xenrt::report::{Opening, Options, Reports, SINKS, Summary, TestLogs, Verbosity, html, junit, open, replay};
 
 /// A sequence in which about everything happens.
 pub fn eventful() -> Story {
@@ -60,7 +64,7 @@ fn comparison(change: Change) -> Comparison {
 #[test]
 fn a_sequence_is_told_with_its_actions_attempts_and_verdicts() {
     insta::assert_snapshot!(console(&eventful(), Options::default()), @r"
-    xrt 0.1.0  run 20261122-090000-7f3a  smoke.seq  5 testcases, 1 action, 1 clean-up  on h1  shuffled with 4711
+    xrt 0.1.0  run 20261122-090000-7f3a  smoke.seq  5 testcases, 1 action, 1 clean-up  on h1
     HH:MM:SS [0/5]    PASS  prepare              4m02  action
     HH:MM:SS [1/5]    PASS  Install/debian      41.0s
     HH:MM:SS [1/5]    FAIL  Install/agent        3.0s  attempt 1: no answer on port 8936
@@ -123,7 +127,7 @@ fn what_a_quiet_run_of_a_sequence_keeps_to_itself() {
 #[test]
 fn what_begins_is_told_on_demand() {
     insta::assert_snapshot!(console(&eventful(), Options { verbosity: Verbosity::Verbose, ..Options::default() }), @r"
-    xrt 0.1.0  run 20261122-090000-7f3a  smoke.seq  5 testcases, 1 action, 1 clean-up  on h1  shuffled with 4711
+    xrt 0.1.0  run 20261122-090000-7f3a  smoke.seq  5 testcases, 1 action, 1 clean-up  on h1
     HH:MM:SS [0/5]   START  prepare           The title of prepare
     HH:MM:SS [0/5]    PASS  prepare              4m02  action
     HH:MM:SS [0/5]   GROUP  serial Install has begun
@@ -472,4 +476,133 @@ fn names_of_groups_and_all_else_from_outside_stand_escaped_on_the_page() {
     assert_eq!(page.matches("<script").count(), 1, "our own");
     assert!(!page.contains("<img") && !page.contains('\x1b') && !page.contains('\u{202e}'), "{page}");
     assert!(page.matches("&lt;script&gt;alert(1)").count() >= 8, "{page}");
+}
+
+/// Every report there is of a log, made by replaying it into a directory; gives what was written by name.
+fn replayed(log: &str) -> (Summary, BTreeMap<String, String>) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("events.jsonl");
+    std::fs::write(&path, log).unwrap();
+    let opening = Opening {
+        results: dir.path().join("out"),
+        options: Options::default(),
+        stream: || Box::new(std::io::sink()),
+        screen: || None,
+    };
+    let reports = SINKS.iter().map(|kind| open(kind.word, &opening).unwrap()).collect();
+    let (summary, errors) = replay(LogReader::open(&path).unwrap(), reports).unwrap();
+    assert!(errors.is_empty(), "{errors:?}");
+    let files = walkdir::WalkDir::new(dir.path().join("out")).into_iter().map(Result::unwrap).filter(|e| e.file_type().is_file());
+    let read = |file: walkdir::DirEntry| {
+        let name = file.path().strip_prefix(dir.path().join("out")).unwrap().display().to_string();
+        Some((name, String::from_utf8(std::fs::read(file.path()).unwrap()).ok()?))
+    };
+    (summary, files.filter_map(read).collect())
+}
+
+#[test]
+fn a_log_of_the_first_version_reads_as_it_did() {
+    let log = r#"{"xenrt_event_log":1}
+{"seq":1,"at":"2026-11-20T10:00:00.000000Z","fact":"run_started","run":"r1","version":"0.1.0","command":["xrt","-T","a"],"targets":["h1"],"workers":2,"results":"results/r1","plan":[{"id":"g/a","testcase":"a","title":"A","file":"a.rhai"},{"id":"g/b","testcase":"b","title":"B","file":"b.rhai"}]}
+{"seq":2,"at":"2026-11-20T10:00:00.100000Z","case":"g/a","fact":"case_started","args":{"n":1},"timeout":60.0,"dir":"g.a"}
+{"seq":3,"at":"2026-11-20T10:00:00.100000Z","case":"g/b","fact":"case_started","args":{},"dir":"g.b"}
+{"seq":4,"at":"2026-11-20T10:00:01.000000Z","case":"g/a","fact":"measured","name":"rate","value":4.5,"unit":"MB/s"}
+{"seq":5,"at":"2026-11-20T10:00:02.000000Z","case":"g/a","fact":"case_finished","outcome":"passed","took":1.9}
+{"seq":6,"at":"2026-11-20T10:00:03.000000Z","case":"g/b","fact":"case_finished","outcome":"failed","reason":"no","took":2.9}
+{"seq":7,"at":"2026-11-20T10:00:03.000000Z","fact":"run_finished","verdict":"failed","took":3.0}
+"#;
+    let (summary, files) = replayed(log);
+    assert_eq!((summary.oddities().len(), summary.verdict(), summary.tests()), (0, Verdict::Failed, 2), "{:?}", summary.oddities());
+    let judged = summary.judgement();
+    assert_eq!((judged.sequence, judged.regression, judged.rates[&1].percent()), (false, false, 50.0));
+    let page = &files["report.html"];
+    assert!(page.contains("Failed, 1 of 2 testcases") && page.contains("data-name=\"g\""), "{page}");
+    assert!(page.contains("2 rows, 2 testcases"), "what ran side by side stands side by side, although the log has no rows");
+    assert!(files["junit.xml"].contains(r#"tests="2" skipped="0" failures="1" errors="0""#), "{}", files["junit.xml"]);
+    assert!(files["g.b/xenrt.log"].ends_with("failed after 2.9s\n"));
+}
+
+#[test]
+fn a_log_of_a_resumed_run_gives_the_reports_of_one_run() {
+    let mut story = Story::sequence("serial g\n  g/a\n  g/b\n  g/c\n  finally g/clean");
+    story.start("g/a").after(5.0).end("g/a", Outcome::Passed, None);
+    story.start("g/b").subcase("g/b", "s", "one", Outcome::Failed, Some("half done")).after(5.0);
+    story.fail("g/b", Failure { blame: Blame::User, ..plain_failure("stopped by the user") });
+    story.start("g/clean").end("g/clean", Outcome::Passed, None);
+    story.tell("", Fact::RunFinished { verdict: Verdict::Stopped, took: 10.0 });
+    story.resume(3600.0, &["g/b", "g/clean"]);
+    story.start("g/b").subcase("g/b", "s", "one", Outcome::Passed, None).after(2.0).end("g/b", Outcome::Passed, None);
+    story.start("g/c").after(1.0).end("g/c", Outcome::Passed, None);
+    story.start("g/clean").after(1.0).end("g/clean", Outcome::Passed, None);
+    story.tell("", Fact::RunFinished { verdict: Verdict::Passed, took: 4.0 });
+    let lines: Vec<String> = story.events.iter().map(|e| serde_json::to_string(e).unwrap() + "\n").collect();
+    let (summary, files) = replayed(&format!("{{\"xenrt_event_log\":1}}\n{}", lines.concat()));
+    assert_eq!((summary.oddities().len(), summary.verdict()), (0, Verdict::Passed), "{:?}", summary.oddities());
+    assert_eq!((summary.run().took, summary.finished()), (Some(14.0), 3));
+    let junit = junit_parser::from_reader(files["junit.xml"].as_bytes()).unwrap();
+    assert_eq!((junit.tests, junit.failures, junit.errors), (3, 0, 0), "{}", files["junit.xml"]);
+    let page = &files["report.html"];
+    assert!(page.contains("Passed, 3 testcases") && page.contains("nothing ran for 1h00"), "{page}");
+    assert!(page.contains("g/b  attempt 1: ! cut off"), "{page}");
+    let log = &files["g.b/xenrt.log"];
+    assert!(log.contains("half done") && log.contains("attempt 1 in g.b was cut off: stopped by the user"), "{log}");
+}
+
+fn any_fact() -> impl Strategy<Value = Fact> {
+    let outcome = prop::sample::select(Outcome::ALL.to_vec());
+    let seconds = prop::sample::select(vec![0.0, 1.5, -1.0, f64::NAN, f64::INFINITY, f64::MAX]);
+    let failures = prop::option::of(Just(Box::new(plain_failure("f"))));
+    let blocks = prop::option::of(outcome.clone().prop_map(|outcome| Block::Case { id: CaseId::new("a"), outcome }));
+    let plan = || Story::beginning("action p\nserial g blocker\n  g/a P2\n  parallel h 2\n    h/b\n  finally g/c\nb");
+    let fact = (outcome.clone(), seconds.clone(), failures, blocks).prop_map(|(outcome, took, failure, block)| {
+        Fact::CaseFinished { outcome, reason: Some("r\n\x1b".into()), took, failure, block }
+    });
+    prop_oneof![
+        5 => fact,
+        4 => (0..4u32, 0..3u32).prop_map(|(attempt, lane)| Fact::CaseStarted {
+            args: BTreeMap::new(), timeout: None, dir: format!("d{attempt}").into(), attempt, lane
+        }),
+        1 => Just(Fact::RunStarted(Box::new(plan()))),
+        1 => Just(Fact::PlanExtended { steps: plan().steps, plan: plan().plan }),
+        2 => prop::collection::vec(prop::sample::select(vec!["g/a", "h/b", "x"]), 0..2).prop_map(|ids| Fact::RunResumed {
+            version: "1".into(), command: vec![], again: ids.into_iter().map(CaseId::new).collect()
+        }),
+        2 => (0..5u32).prop_map(|step| Fact::StepStarted { step }),
+        2 => (0..5u32, seconds.clone()).prop_map(|(step, took)| Fact::StepFinished { step, took, block: None }),
+        2 => (outcome.clone(), seconds.clone()).prop_map(|(outcome, took)| Fact::AttemptFinished {
+            attempt: 1, outcome, reason: None, took, failure: None
+        }),
+        1 => (outcome, seconds.clone()).prop_map(|(outcome, took)| Fact::Subcase {
+            group: "s".into(), name: "t".into(), outcome, reason: None, took, failure: None
+        }),
+        1 => seconds.clone().prop_map(|now| Fact::Compared(Box::new(Comparison { now, before: now, ..comparison(Change::Better) }))),
+        1 => seconds.prop_map(|value| Fact::Measured { name: "m".into(), value, unit: "u".into(), better: None, spread: None }),
+        1 => Just(Fact::RunFinished { verdict: Verdict::Passed, took: f64::NAN }),
+        1 => Just(Fact::Logged { level: Level::Warning, text: "w".into() }),
+        1 => Just(Fact::ActionStarted { action: 1, machine: None, what: "w".into() }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(30))]
+
+    /// Whatever a log says, and at whatever times: each report of it can be made, and none is green when the run is not.
+    #[test]
+    fn any_log_gives_every_report(
+        facts in prop::collection::vec((prop::option::weighted(0.7, prop::sample::select(vec!["p", "g/a", "h/b", "g/c", "b", "x"])), any_fact(), 0..100u32), 0..60)
+    ) {
+        let mut story = Story::sequence("action p\nserial g blocker\n  g/a P2\n  parallel h 2\n    h/b\n  finally g/c\nb");
+        for (case, fact, after) in facts {
+            story.after(f64::from(after)).tell(case.unwrap_or_default(), fact);
+        }
+        let lines: Vec<String> = story.events.iter().map(|e| serde_json::to_string(e).unwrap() + "\n").collect();
+        let (summary, files) = replayed(&format!("{{\"xenrt_event_log\":1}}\n{}", lines.concat()));
+        let junit = junit_parser::from_reader(files["junit.xml"].as_bytes()).unwrap();
+        let is_fine = matches!(summary.verdict(), Verdict::Passed | Verdict::NothingRan);
+        prop_assert!(is_fine || junit.errors + junit.failures > 0, "{:?}: {}", summary.verdict(), files["junit.xml"]);
+        for verbosity in [Verbosity::Quiet, Verbosity::Normal, Verbosity::Calls] {
+            let said = console(&story, Options { verbosity, width: Some(60), ascii: true, colour: true });
+            prop_assert!(said.contains("(exit "), "{said}");
+        }
+    }
 }

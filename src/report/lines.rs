@@ -278,9 +278,8 @@ impl Lines {
         let of = run.sequence.as_ref().map(|name| format!("{}  ", clean(name))).unwrap_or_default();
         let workers = if run.workers > 1 { format!(", {} at a time", run.workers) } else { String::new() };
         let on = if run.targets.is_empty() { String::new() } else { format!("  on {}", clean(&run.targets.join(", "))) };
-        let seed = run.seed.map(|seed| format!("  shuffled with {seed}")).unwrap_or_default();
         let head = self.paint.bold(&format!("xrt {}", clean(&run.version)));
-        let _ = writeln!(out, "{head}  run {}  {of}{}{workers}{on}{seed}", clean(&run.id), planned(summary));
+        let _ = writeln!(out, "{head}  run {}  {of}{}{workers}{on}", clean(&run.id), planned(summary));
     }
 
     /// "xrt 0.1.0  run 20261122-…  resumed: 12 of 40 have a result, 3 were running, 25 had not started".

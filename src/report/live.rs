@@ -96,7 +96,7 @@ impl Live {
 
     /// "── 7/19 ── 1 failed  3 passed ── 9m12 elapsed ──────".
     fn rule(&self, now: Timestamp, summary: &Summary, columns: usize) -> String {
-        let elapsed = summary.run().started.map(|s| show_duration(now.since(s))).unwrap_or_default();
+        let elapsed = show_duration(summary.run().ran_until(now));
         let (plain, painted) = self.lines.tally(summary, false);
         let front = format!("── {}/{} ── ", summary.finished(), summary.tests());
         let back = format!(" ── {elapsed} elapsed ──");
@@ -114,6 +114,9 @@ impl Live {
         let age = case.started.map(|s| show_duration(now.since(s))).unwrap_or_default();
         let name = clean(case.id.as_str());
         let mut line = format!(" {mark} {}  {age:>6}", pad(&cut_middle(&name, names), names));
+        if case.attempt > 1 {
+            line.push_str(&format!("  attempt {}", case.attempt));
+        }
         let notes = case.notes();
         match notes.actions.last() {
             Some(action) => self.action(action, now, columns, &mut line),

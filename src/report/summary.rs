@@ -10,8 +10,10 @@ use super::tree::{Step, Steps, Tree};
 use crate::event::{Beginning, Counts, Criteria, Event, Fact, Outcome, Planned, PlannedStep, Role, Verdict};
 use crate::name::CaseId;
 use crate::time::Timestamp;
+use crate::unit::seconds_to_duration;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// How many oddities are kept in words; the rest is counted.
 const ODDITIES_KEPT: usize = 50;
@@ -457,6 +459,13 @@ impl Run {
             from = *resumed;
         }
         seconds
+    }
+
+    /// For how long it has been running, pauses left out.
+    pub fn ran_until(&self, now: Timestamp) -> Duration {
+        let Some(started) = self.started else { return Duration::ZERO };
+        let from = self.pauses.last().map_or(started, |(_, resumed)| *resumed);
+        now.since(from) + seconds_to_duration(self.earlier()).unwrap_or_default()
     }
 }
 

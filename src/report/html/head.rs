@@ -16,7 +16,7 @@ pub(super) fn header(summary: &Summary) -> Markup {
         Verdict::NothingRan => "skipped",
         Verdict::Errored | Verdict::Stopped | Verdict::Incomplete => "errored",
     };
-    let took = run.took.and_then(|t| seconds_to_duration(t).ok()).or_else(|| Some(summary.last_at()?.since(run.started?)));
+    let took = run.took.and_then(|t| seconds_to_duration(t).ok()).or_else(|| Some(run.ran_until(summary.last_at()?)));
     html! {
         header class=(tone) {
             h1 { (sign_of_verdict(verdict)) " " (sentence(summary)) }
