@@ -1,6 +1,8 @@
 //! A plan while it runs: what runs side by side, limits, attempts, stops, rounds, and what the harness itself does wrong.
 
 use crate::support::plan::{Bench, Ran, plan, says};
+use crate::support::xrt::{Running, Xrt};
+use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -342,6 +344,16 @@ fn a_testcase_runs_on_the_machine_that_its_sequence_names() {
     assert_eq!(on(Some("RESOURCE_GUEST_1")), "a: two");
     assert_eq!(on(Some("RESOURCE_GUEST_2")), "errored no guest `RESOURCE_GUEST_2` in this lab");
     assert_eq!(on(Some("tow")), "errored no guest `tow` in this lab");
+    // A program is told the address.
+    let shown = |place: &str| {
+        let machine = |name: &str, address: &str| Place::new(name, address.parse().unwrap(), Arc::new(Local::new()), 1.0);
+        let mut bench = Bench::new("s(a:gp)").planned(|plan| plan.cases[0].place = Some(place.into()));
+        bench.lab = Lab::new(vec![machine("one", "10.0.0.1"), machine("two", "10.0.0.2")]);
+        let ran = bench.run();
+        std::fs::read_to_string(ran.dir.path().join("a/stdout.txt")).unwrap_or_else(|_| ran.reason("a").into())
+    };
+    assert_eq!(shown("two"), "10.0.0.2\n");
+    assert_eq!(shown("three"), "no guest `three` in this lab");
 }
 
 #[test]
@@ -381,4 +393,53 @@ fn what_had_ended_before_the_run_was_taken_up_again_is_not_told_again() {
     let ran = Bench::new("s(s!(a! | b) c)").planned(group_done).run();
     assert_eq!(ran.outcomes(), "a -, b -, c blocked by a");
     assert!(!ran.events.iter().any(|e| e.fact == Fact::StepStarted { step: 1 }));
+}
+
+/// A sequence of which one testcase waits, with clean-ups inside and outside of where that is.
+const STOPPED: &str = r#"<xenrt><testsequence>
+    <serial group="inner">
+        <testcase id="wait"/>
+        <testcase id="quick"/>
+        <finally><testcase id="tidy" name="inside"/></finally>
+    </serial>
+    <testcase id="quick"/>
+    <finally><testcase id="tidy" name="outside"/></finally>
+</testsequence></xenrt>"#;
+
+fn stopped(tidy: &str) -> Running {
+    let xrt = Xrt::new().file("x.seq", STOPPED).args("-s x.seq");
+    let xrt = xrt.file("scripts/wait.rhai", r#"fn run(args) { log("up"); sleep(600); }"#);
+    let mut running = xrt.file("scripts/quick.rhai", "fn run(args) {}").file("scripts/tidy.rhai", tidy).start();
+    running.until_said("up");
+    running.signal(Signal::INT);
+    running
+}
+
+#[test]
+fn ctrl_c_runs_the_finally_steps_of_what_had_begun() {
+    let ran = stopped(r#"fn run(args) { sleep(0.01); log("tidied"); }"#).wait().ends(5);
+    let summary = ran.summary();
+    let outcomes: Vec<_> = summary.cases().iter().map(|case| (case.id.as_str(), case.outcome)).collect();
+    let passed = Some(Outcome::Passed);
+    assert_eq!(
+        outcomes,
+        [
+            ("inner/wait", Some(Outcome::Errored)),
+            ("inner/quick", None),
+            ("inner/inside", passed),
+            ("quick", None),
+            ("outside", passed)
+        ]
+    );
+    assert_eq!((ran.said("inner/inside"), ran.said("outside")), (vec!["tidied".to_string()], vec!["tidied".to_string()]));
+    assert_eq!((summary.verdict(), summary.oddities().len()), (Verdict::Stopped, 0));
+}
+
+#[test]
+fn a_second_ctrl_c_leaves_a_clean_up_that_takes_too_long() {
+    let mut running = stopped(r#"fn run(args) { log("tidying"); sleep(600); }"#);
+    running.until_said("tidying");
+    running.signal(Signal::INT);
+    let ran = running.wait().ends(5);
+    assert!(ran.stderr.contains("left at once"), "{}", ran.transcript());
 }

@@ -128,9 +128,9 @@ mod tests {
         let alarm = Alarm::default();
         let (tell, told) = channel();
         let again = tell.clone();
-        let ring = alarm.after(LONG, move || drop(again.send("dropped")));
+        let ring = alarm.after(LONG, move || again.send("dropped").unwrap());
         drop(ring);
-        let ring = alarm.after(LONG, move || drop(tell.send("late")));
+        let ring = alarm.after(LONG, move || tell.send("late").unwrap());
         drop(alarm);
         // Both senders are gone, so nothing will ever come.
         assert_eq!(told.recv_timeout(LONG), Err(RecvTimeoutError::Disconnected));

@@ -14,14 +14,14 @@ pub fn run(walk: &Walk<'_>, planned: &PlannedCase, standing: Standing<'_>) -> (O
     let mut before: Vec<Told> = Vec::new();
     let mut turn = Turn { standing, attempt: 1, lane: lane.number };
     let mut told = life::run(walk, planned, turn);
-    while is_bad(&told) && turn.attempt <= retries && !standing.cancel.is_raised() {
+    while may_change(&told) && turn.attempt <= retries && !standing.cancel.is_raised() {
         let (outcome, reason, took, failure) = (told.outcome, shown(&told.reason), told.took, told.failure.clone());
         bus.publish(Some(&planned.id), Fact::AttemptFinished { attempt: turn.attempt, outcome, reason, took, failure });
         before.push(told);
         turn.attempt += 1;
         told = life::run(walk, planned, turn);
     }
-    let Told { outcome, reason, took, failure, block, subcases } = over_all(&before, told);
+    let Told { outcome, reason, took, failure, block, subcases, .. } = over_all(&before, told);
     bus.publish(Some(&planned.id), Fact::CaseFinished { outcome, reason: shown(&reason), took, failure, block });
     (outcome, subcases)
 }
@@ -35,8 +35,9 @@ fn retries(walk: &Walk<'_>, planned: &PlannedCase) -> u32 {
     }
 }
 
-fn is_bad(told: &Told) -> bool {
-    matches!(told.outcome, Outcome::Failed | Outcome::Errored)
+/// Whether another attempt may end otherwise.
+fn may_change(told: &Told) -> bool {
+    matches!(told.outcome, Outcome::Failed | Outcome::Errored) && !told.is_unfit
 }
 
 fn shown(reason: &str) -> Option<String> {
@@ -79,7 +80,7 @@ mod tests {
 
     fn told(outcome: Outcome) -> Told {
         let reason = if outcome == Passed { "" } else { "why" };
-        Told { outcome, reason: reason.into(), took: 0.0, failure: None, block: None, subcases: Counts::default() }
+        Told { outcome, reason: reason.into(), took: 0.0, failure: None, block: None, is_unfit: false, subcases: Counts::default() }
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct Told {
     pub failure: Option<Box<Failure>>,
     /// Why it did not even begin, when it is blocked.
     pub block: Option<Block>,
+    /// Whether it was found wrong before anything of it ran, so that it would be wrong again.
+    pub is_unfit: bool,
     pub subcases: Counts,
 }
 
@@ -54,12 +56,12 @@ pub fn run(walk: &Walk<'_>, planned: &PlannedCase, turn: Turn<'_>) -> Told {
     let case = Case::new(context.clone(), runner.lab.clone(), planned.args.clone(), variables, runner.scripts.clone());
     let case = Arc::new(case.at(planned.place.clone()));
     let mut life = Life { walk, planned, turn, limit, case: &case, script: None };
-    let End { ended, block } =
+    let End { ended, block, is_unfit } =
         catch_unwind(AssertUnwindSafe(|| life.live())).unwrap_or_else(|panic| End::of(plain(&context, &panicked(&*panic))));
     let mut subcases = Counts::default();
     case.subcases().iter().filter_map(|subcase| subcase.outcome).for_each(|outcome| subcases[outcome as usize] += 1);
     let Ended { outcome, reason, failure } = ended;
-    Told { outcome, reason, took: clock.elapsed().as_secs_f64(), failure, block, subcases }
+    Told { outcome, reason, took: clock.elapsed().as_secs_f64(), failure, block, is_unfit, subcases }
 }
 
 /// How long it may take. The limits of the command line are for testcases; a clean-up without its own has that of all clean-ups.
@@ -124,8 +126,12 @@ fn unfit(runner: &Runner, testcase: &Testcase, place: Option<&str>) -> Option<Er
         let what = format!("`{name}` needs a {}, and this run has only guests", meta.target.word());
         return Some(Error::new(Kind::Unsupported, what).blame(Blame::User));
     }
-    // One that needs no machine may stand where others are to run on one.
-    place.filter(|_| needed > 0).and_then(|place| runner.lab.find(place).err()).map(|error| error.blame(Blame::User))
+    // One that needs no machine may stand where others are to run on one. A program does not say what it needs.
+    let is_program = matches!(testcase.origin, Origin::Program(_));
+    place
+        .filter(|_| needed > 0 || is_program && there > 0)
+        .and_then(|place| runner.lab.find(place).err())
+        .map(|error| error.blame(Blame::User))
 }
 
 /// The worse of how the script ended and what its subcases say: a failed subcase cannot be hidden by a pass or a skip.
@@ -169,11 +175,12 @@ fn passed() -> Ended {
 struct End {
     ended: Ended,
     block: Option<Block>,
+    is_unfit: bool,
 }
 
 impl End {
     fn of(ended: Ended) -> End {
-        End { ended, block: None }
+        End { ended, block: None, is_unfit: false }
     }
 }
 
@@ -247,7 +254,9 @@ impl Life<'_> {
     }
 
     fn testcase(&mut self, testcase: &Testcase) -> End {
-        let ended = match self.ready(testcase) {
+        let ready = self.ready(testcase);
+        let is_unfit = ready.is_err();
+        let ended = match ready {
             Err(ended) => *ended,
             Ok(()) => match self.in_turn(testcase) {
                 Ok(ended) => ended,
@@ -257,7 +266,7 @@ impl Life<'_> {
         let ended = cut_short(self.turn.standing, self.context(), ended);
         let ended = self.compared(ended);
         self.aftermath(&ended);
-        End::of(ended)
+        End { is_unfit, ..End::of(ended) }
     }
 
     /// Everything that can be found wrong before anything of the testcase runs.
@@ -298,7 +307,7 @@ impl Life<'_> {
         match self.turn.standing.limit() {
             Some(block) => {
                 let ended = Ended { outcome: Outcome::Blocked, reason: block.to_string(), failure: None };
-                End { ended, block: Some(block) }
+                End { ended, block: Some(block), is_unfit: false }
             }
             None => End::of(plain(self.context(), stop)),
         }

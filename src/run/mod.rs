@@ -3,7 +3,10 @@
 //! Never true here: that anything planned has no place in the stream, that an error in one testcase reaches another, that a clean-up
 //! is forgotten because a testcase was stopped.
 //!
-//! To add a sort of work: a variant of [`Work`] and an arm in `case.rs`. To add a sort of testcase: a file beside `program.rs`.
+//! A plan is walked by `step.rs`, which has the rules of blocks and clean-ups. `case.rs` runs a case attempt by attempt, `life.rs` an
+//! attempt from its first phase to its last clean-up.
+//!
+//! To add a sort of work: a variant of [`Work`] and an arm in `life.rs`. To add a sort of testcase: a file beside `program.rs`.
 
 mod alarm;
 mod baseline;

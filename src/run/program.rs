@@ -4,7 +4,7 @@
 //!
 //! | variable | what it holds |
 //! |---|---|
-//! | `XRT_GUEST` | the address of the first machine, without a password |
+//! | `XRT_GUEST` | the address of the machine that its sequence names, or of the first, without a password |
 //! | `XRT_GUESTS` | the addresses of all machines, a space between |
 //! | `XRT_RESULTS_DIR` | the testcase's own directory, for its files |
 //! | `XRT_CASE` | the testcase's id in this run |
@@ -84,8 +84,10 @@ fn command_for(case: &Case, path: &Path, words: &[String]) -> Command {
         command.env_remove(format!("XRT_{name}"));
     }
     let addresses = case.lab.addresses();
-    if let Some(first) = addresses.first() {
-        command.env("XRT_GUEST", first).env("XRT_GUESTS", addresses.join(" "));
+    let named = case.place.as_deref().and_then(|place| case.lab.find(place).ok());
+    let target = named.map(|machine| machine.address().without_password().to_string()).or_else(|| addresses.first().cloned());
+    if let Some(target) = target {
+        command.env("XRT_GUEST", target).env("XRT_GUESTS", addresses.join(" "));
     }
     let dir = case.context.dir();
     command.env("XRT_RESULTS_DIR", std::path::absolute(dir).unwrap_or_else(|_| PathBuf::from(dir)));

@@ -60,6 +60,7 @@ case "$XRT_RESULTS_DIR" in *@*) attempt="${XRT_RESULTS_DIR##*@}";; *) attempt=1;
 case "$(echo "$1" | cut -c"$attempt")" in
     f) exit 1;;
     k) exit 77;;
+    g) echo "$XRT_GUEST";;
     e) echo "Test: error"; exit 1;;
     *) exit 0;;
 esac
