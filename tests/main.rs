@@ -23,6 +23,7 @@ mod scripts;
 mod sequence;
 mod sequence_any;
 mod sequence_reports;
+mod sequences;
 mod settle;
 mod sinks;
 mod ssh;

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 /// Runs testcases against real machines, and says truthfully how it went.
 ///
-/// Without a subcommand, xrt runs what --testcase names.
+/// Without a subcommand, xrt runs what --testcase or --sequence names.
 #[derive(Parser)]
 #[command(
     name = "xrt",
@@ -169,15 +169,18 @@ fn nothing_to_run(io: &Io, error: &clap::Error) -> Option<Error> {
         return None;
     }
     let wrong = |what: String| Error::new(Kind::Malformed, what).blame(crate::error::Blame::User);
-    let said = wrong("nothing to run: there is no --testcase".into());
+    let said = wrong("nothing to run: there is neither a --testcase nor a --sequence".into());
     let Some(word) = io.args().into_iter().nth(1).filter(|word| !word.starts_with('-')) else {
-        return Some(said.help("xrt --testcase NAME runs one, xrt list shows them, xrt --help explains"));
+        return Some(
+            said.help("xrt --testcase NAME runs one, xrt -s FILE a sequence; xrt list shows testcases, xrt --help explains"),
+        );
     };
     let line = command_line();
     match crate::name::nearest(&word, line.get_subcommands().map(clap::Command::get_name)) {
         Some(near) if !std::path::Path::new(&word).exists() => {
             Some(wrong(format!("no subcommand `{word}`")).help(format!("did you mean `{near}`?")))
         }
+        _ if word.ends_with(".seq") => Some(said.help(format!("to run `{word}`: xrt -s {word}"))),
         _ => Some(said.help(format!("to run `{word}`: xrt --testcase {word}"))),
     }
 }

@@ -152,6 +152,7 @@ pub fn go(io: &Io, args: &RunArgs, resuming: Option<Resuming>) -> Result<Exit> {
     if args.dump_sequence {
         return super::plan::run(io, &args.as_plan());
     }
+    args.selection.shortcuts.warn(io);
     let scripts = args.scripts.load()?;
     let catalog = Catalog::new(scripts.clone());
     let catalog = if args.no_check { catalog.unchecked() } else { catalog };
@@ -162,7 +163,7 @@ pub fn go(io: &Io, args: &RunArgs, resuming: Option<Resuming>) -> Result<Exit> {
     let resumed = resuming.as_ref().map(|resuming| resuming.settle(&mut plan, &catalog)).transpose()?;
     // Before `results/latest` is another.
     let windows = sequence.as_ref().map_or(&[][..], |sequence| &sequence.windows);
-    let (baselines, mut notices) = args.perf.load(&plan, windows, &catalog)?;
+    let (baselines, notices) = args.perf.load(&plan, windows, &catalog)?;
     for spec in &args.report {
         report::asked(spec)?;
     }
@@ -177,10 +178,6 @@ pub fn go(io: &Io, args: &RunArgs, resuming: Option<Resuming>) -> Result<Exit> {
     let (bus, stream) = open_stream(io, args, is_live, &results, &mask, &cancel, resuming)?;
     let left = format!("results so far: {}", results.dir.display());
     signals::listen(cancel.clone(), telling(is_live, &bus), move || left.clone());
-    if let Some(seed) = plan.seed {
-        let text = format!("the order is shuffled: --shuffle={seed} gives the same again");
-        if is_live { notices.push(text) } else { telling(false, &bus)(&text) }
-    }
     let PaceArgs { workers, timeout, run_timeout, retries, fail_fast, cleanup_timeout, .. } = args.pace;
     let settings = Settings {
         run: results.run,

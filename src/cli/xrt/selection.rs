@@ -182,12 +182,11 @@ impl SelectionArgs {
         variables: Variables,
         recorded: Option<Option<u64>>,
     ) -> Result<Option<Chosen>> {
-        self.shortcuts.warn(io);
         let mode = if self.sequence.lenient { Mode::Lenient } else { Mode::Strict };
-        let filter = self.filter(&variables)?;
         let library = Library { paths: self.sequence.sequence_path.clone() };
         let loaded = load(&library, file, variables, mode)?;
         let variables = loaded.variables;
+        let filter = self.filter(&variables)?;
         let is_set = |name| variables.boolean(name).map(Option::unwrap_or_default);
         let selection = Selection {
             mode,

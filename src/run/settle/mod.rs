@@ -113,6 +113,8 @@ impl Settling<'_> {
             (root.steps, root.notes) = (children.steps, children.notes);
         }
         self.plan.root = root;
+        // A sequence that only prepares passes without tests; one of which nothing is left does not.
+        self.plan.criteria.expects_tests = self.sequence.root.is_some() || self.plan.cases.is_empty();
         Ok(())
     }
 

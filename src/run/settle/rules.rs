@@ -8,12 +8,10 @@ use crate::vars::Variables;
 
 /// A plan of nothing, with the rules of the run.
 pub fn plan(sequence: &Sequence, variables: &Variables, found: &mut Found<'_>) -> Plan {
-    let prepares = [&sequence.preprepare, &sequence.prepare].into_iter().flatten().any(|t| !t.is_empty());
     let criteria = Criteria {
         rates: rates(variables, found),
         strict: yes(variables, "PASS_RATE_STRICT", found).unwrap_or(true),
-        // A sequence that only prepares passes without tests; one with nothing in it does not.
-        expects_tests: sequence.root.is_some() || !prepares,
+        expects_tests: true,
     };
     Plan { sequence: Some(sequence.name.clone()), semaphores: sequence.semaphores.clone(), criteria, ..Plan::default() }
 }

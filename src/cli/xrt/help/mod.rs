@@ -14,13 +14,14 @@ Examples:
   xrt help metrics           what measured values are compared with
   xrt help addresses         how a machine is named
   xrt help sequences         what can stand in a sequence, and how it is run
+  xrt help filters           which testcases are run
   xrt help repl              the options of a subcommand";
 
 /// Show help on a topic or a subcommand
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct HelpArgs {
-    /// exit-codes, reports, meta, metrics, addresses, sequences, or a subcommand
+    /// exit-codes, reports, meta, metrics, addresses, sequences, filters, or a subcommand
     pub topic: Option<String>,
 }
 
@@ -31,6 +32,7 @@ type Topic = (&'static str, fn(&Io) -> String);
 const TOPICS: &[Topic] = &[
     ("addresses", addresses),
     ("exit-codes", exit_codes),
+    ("filters", filters),
     ("meta", meta),
     ("metrics", metrics),
     ("reports", reports),
@@ -61,6 +63,12 @@ pub fn run(io: &Io, args: &HelpArgs) -> Result<Exit> {
 
 fn rows<'a>(io: &Io, header: &[&str], rows: impl IntoIterator<Item = (String, &'a str)>) -> String {
     table::plain(header, rows.into_iter().map(|(a, b)| vec![a, b.to_string()]), io.look(Verbosity::Normal).width)
+}
+
+fn filters(io: &Io) -> String {
+    let keys = rows(io, &["KEY", "WHAT"], crate::sequence::ONLY_KEYS.iter().map(|(key, what)| (format!("{key}:"), *what)));
+    let keys: String = keys.lines().map(|line| format!("  {line}\n")).collect();
+    include_str!("filters.txt").replace("KEYS\n", &keys)
 }
 
 fn exit_codes(io: &Io) -> String {
