@@ -292,11 +292,11 @@ impl Lines {
             summary.cases().iter().filter(|case| case.outcome.is_none()).partition(|case| case.has_begun());
         let finished = summary.cases().len() - running.len() - waiting.len();
         let (running, waiting) = (running.len(), waiting.len());
-        let was = if running == 1 { "was" } else { "were" };
+        let (have, was) = (if finished == 1 { "has" } else { "have" }, if running == 1 { "was" } else { "were" });
         let head = self.paint.bold(&format!("xrt {}", clean(&run.version)));
         let _ = writeln!(
             out,
-            "{head}  run {}  resumed: {finished} of {} have a result, {running} {was} running, {waiting} had not started",
+            "{head}  run {}  resumed: {finished} of {} {have} a result, {running} {was} running, {waiting} had not started",
             clean(&run.id),
             summary.cases().len()
         );

@@ -50,7 +50,8 @@ fn named<'a>(run: &Run, testcases: impl IntoIterator<Item = &'a str>) -> Option<
         return None;
     }
     let mut again = Vec::new();
-    let mut words = command.iter();
+    // They are named now, whatever run they were the rest of.
+    let mut words = command.iter().filter(|word| !word.starts_with("--rerun-failed="));
     let mut is_named = false;
     while let Some(word) = words.next() {
         if !names_testcases(word) {

@@ -1,13 +1,14 @@
 //! What a run has done before, as its log tells it: what of that stands when the run is taken up again, and what is run again.
 
-use super::{Done, Group, Plan, Step};
+use super::{Done, Group, Plan, PlannedCase, Step};
 use crate::error::{Blame, Error, Kind, Result};
 use crate::event::log::LogReader;
 use crate::event::{Beginning, Block, Event, Fact, Outcome, Planned, PlannedStep, Role};
-use crate::name::CaseId;
+use crate::name::{CaseId, CaseIds};
 use crate::report::{Case, Summary};
 use crate::script::Catalog;
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 /// What a run has done before.
 pub struct Past {
@@ -162,6 +163,94 @@ impl Past {
         group.done = if is_closed { self.ended.get(&group.number).cloned() } else { None };
         group.done.is_some()
     }
+}
+
+/// Running again what did not pass.
+impl Past {
+    /// What did not pass: failed, errored, blocked, or without a result. Clean-ups do not count.
+    pub fn bad(&self) -> Vec<&CaseId> {
+        let bad = self.cases().filter(|(planned, case)| planned.role != Role::Cleanup && case.is_bad());
+        bad.map(|(planned, _)| &planned.id).collect()
+    }
+
+    /// Leaves of a plan what did not pass; what did is skipped. What this run did not have is run. This run had each case of the plan so
+    /// many times, in `rounds` of its own.
+    ///
+    /// # Errors
+    /// `NotFound`: none of it is in the plan.
+    pub fn leave_rest(&self, plan: &mut Plan, rounds: usize) -> Result<()> {
+        let alike = alike(plan, rounds);
+        for planned in plan.cases.iter_mut().filter(|planned| planned.role == Role::Testcase && planned.skip.is_none()) {
+            let of = |id: &CaseId| self.summary.case(id);
+            let cases: Vec<&Case> = alike.get(&planned.id).into_iter().flatten().filter_map(of).collect();
+            if cases.iter().any(|case| case.is_bad()) {
+                continue;
+            }
+            let passed = cases.iter().find(|case| case.outcome.is_some_and(Outcome::is_pass));
+            let Some(outcome) = passed.or(cases.first()).and_then(|case| case.outcome) else { continue };
+            planned.has_passed = outcome.is_pass();
+            planned.skip = Some(format!("{} in {}", outcome.word(), self.beginning.run));
+        }
+        let is_left = |planned: &PlannedCase| planned.role == Role::Testcase && planned.skip.is_none();
+        let lost: Vec<&CaseId> =
+            self.cases().filter(|(p, case)| p.role == Role::Testcase && case.is_bad()).map(|(p, _)| &p.id).collect();
+        if let Some(first) = lost.first()
+            && !plan.cases.iter().any(is_left)
+        {
+            let more = if lost.len() > 1 { format!(" and {} more", lost.len() - 1) } else { String::new() };
+            let what = format!("what did not pass in {} is not in the plan any more: `{first}`{more}", self.beginning.run);
+            return Err(Error::new(Kind::NotFound, what).blame(Blame::User).help("run it as a new run"));
+        }
+        leave_out_actions(&plan.root, &mut plan.cases);
+        Ok(())
+    }
+
+    /// Whether a file is a log of this run, or one without any events.
+    pub fn is_told_in(&self, path: &Path) -> bool {
+        let Ok(mut log) = LogReader::open(path) else { return false };
+        match log.next() {
+            None => true,
+            Some(Ok(Event { fact: Fact::RunStarted(beginning), .. })) => beginning.run == self.beginning.run,
+            Some(_) => false,
+        }
+    }
+}
+
+/// The ids that each case of a plan has in so many rounds of it; see [`super::Rounds`].
+fn alike(plan: &Plan, rounds: usize) -> HashMap<CaseId, Vec<CaseId>> {
+    if rounds == 1 {
+        return plan.cases.iter().map(|case| (case.id.clone(), vec![case.id.clone()])).collect();
+    }
+    let mut alike: HashMap<CaseId, Vec<CaseId>> = HashMap::new();
+    let (mut ids, mut first) = (CaseIds::default(), Vec::new());
+    for round in 0..rounds {
+        for (place, case) in plan.cases.iter().enumerate() {
+            let id = ids.next(&case.group, &case.name);
+            if round == 0 {
+                first.push(id.clone());
+            }
+            alike.entry(first[place].clone()).or_default().push(id);
+        }
+    }
+    alike
+}
+
+/// Leaves out the actions of serials and parallels in which no testcase is run. Returns whether one is run in this.
+fn leave_out_actions(group: &Group, cases: &mut [PlannedCase]) -> bool {
+    let mut actions = Vec::new();
+    let mut is_run = false;
+    for step in &group.steps {
+        match step {
+            Step::Group(group) => is_run |= leave_out_actions(group, cases),
+            Step::Case(case) if cases[*case].role == Role::Action => actions.push(*case),
+            Step::Case(case) => is_run |= cases[*case].skip.is_none(),
+        }
+    }
+    // Those of the root prepare what everything needs.
+    for case in actions.into_iter().filter(|_| !is_run && group.number > 0) {
+        cases[case].skip.get_or_insert_with(|| "nothing beside it is run".into());
+    }
+    is_run
 }
 
 /// The result of a case, as what depends on it sees it.

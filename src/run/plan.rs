@@ -131,6 +131,8 @@ pub struct PlannedCase {
     pub skip: Option<String>,
     /// Where it stands in the sequence.
     pub written: Option<Place>,
+    /// Whether it has passed in the run of which this one runs the rest: it is skipped, and for what depends on it it has passed.
+    pub has_passed: bool,
     /// How it ended before the run was taken up again. It is not run, nothing of it is told again, and for all that depends on it
     /// it ended so.
     pub done: Option<Done>,
@@ -193,6 +195,7 @@ impl PlannedCase {
             place: None,
             skip: None,
             written: None,
+            has_passed: false,
             done: None,
         }
     }

@@ -29,6 +29,11 @@ impl Rounds {
         Rounds { plan: Plan { seed, ..plan }, ids: CaseIds::default(), groups: 0, random, left: rounds, is_first: true }
     }
 
+    /// What each round is a copy of.
+    pub fn plan(&mut self) -> &mut Plan {
+        &mut self.plan
+    }
+
     /// All rounds that are left as one plan: where there are several, each is a serial or parallel of its own. Without an end, one.
     pub fn rest(&mut self) -> Plan {
         let rounds = self.left.replace(0).unwrap_or(1);

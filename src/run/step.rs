@@ -195,7 +195,8 @@ impl<'a> Walk<'a> {
             self.finish(index, Outcome::Blocked, Some(&block.to_string()), Some(&block));
             return Some(block);
         }
-        let unmet = |at: &&usize| !self.board.outcome(**at).is_some_and(Outcome::is_pass);
+        let has_passed = |at: usize| self.plan.cases[at].has_passed || self.board.outcome(at).is_some_and(Outcome::is_pass);
+        let unmet = |at: &&usize| !has_passed(**at);
         let outcome = if let Some(needed) = planned.depends.iter().find(unmet) {
             self.finish(index, Outcome::Skipped, Some(&self.unmet(*needed)), None);
             Outcome::Skipped
@@ -213,7 +214,7 @@ impl<'a> Walk<'a> {
         let is_bad = matches!(outcome, Outcome::Failed | Outcome::Errored);
         let is_action = planned.role == Role::Action;
         let raises = match outcome {
-            Outcome::Skipped => planned.blocker && !is_action && self.shared.habits.block_on_skip,
+            Outcome::Skipped => planned.blocker && !is_action && !planned.has_passed && self.shared.habits.block_on_skip,
             _ => is_bad && (planned.blocker || is_action),
         };
         if is_bad && self.is_first_preparation(planned) {

@@ -29,13 +29,14 @@ impl Results {
     ///
     /// # Errors
     /// Of the file system.
-    pub fn again(run: &str, dir: &Path) -> Result<Results> {
+    pub fn again(run: &str, dir: &Path, cwd: &Path) -> Result<Results> {
         if let (Some(below), Some(name)) = (dir.parent(), dir.file_name().and_then(|name| name.to_str()))
             && below.join("latest").is_symlink()
         {
             point_at(below, name)?;
         }
-        Ok(Results { run: run.to_string(), dir: dir.to_path_buf() })
+        // Short where it can be: reports show it.
+        Ok(Results { run: run.to_string(), dir: dir.strip_prefix(cwd).unwrap_or(dir).to_path_buf() })
     }
 }
 

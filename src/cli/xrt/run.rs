@@ -3,7 +3,7 @@
 use super::perf::PerfArgs;
 use super::plan::PlanArgs;
 use super::results::Results;
-use super::resume::{ResumeArgs, Resuming};
+use super::resume::{Earlier, ResumeArgs, Settled};
 use super::selection::{Chosen, SelectionArgs};
 use super::{Common, ScriptArgs};
 use crate::cli::access::{AccessArgs, masked};
@@ -145,7 +145,7 @@ pub struct PaceArgs {
 ///
 /// # Errors
 /// Usage; a report or the event log that could not be written.
-pub fn go(io: &Io, args: &RunArgs, resuming: Option<Resuming>) -> Result<Exit> {
+pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
     // A run that is taken up again begins where this one did, and goes on into the same directory.
     let cwd = io.cwd();
     args.changedir.as_ref().map(|dir| io.go_to(dir)).transpose()?;
@@ -156,11 +156,9 @@ pub fn go(io: &Io, args: &RunArgs, resuming: Option<Resuming>) -> Result<Exit> {
     let scripts = args.scripts.load()?;
     let catalog = Catalog::new(scripts.clone());
     let catalog = if args.no_check { catalog.unchecked() } else { catalog };
-    let recorded = resuming.as_ref().map(Resuming::seed);
-    let Some(Chosen { sequence, variables, rounds }) = args.choose(io, &catalog, recorded)? else { return Ok(Exit::Usage) };
-    let mut further = rounds;
-    let mut plan = if args.pace.until_fail { further.next().unwrap_or_default() } else { further.rest() };
-    let resumed = resuming.as_ref().map(|resuming| resuming.settle(&mut plan, &catalog)).transpose()?;
+    let chosen = args.choose(io, &catalog, earlier.seed())?;
+    let Some(Chosen { sequence, variables, rounds }) = chosen else { return Ok(Exit::Usage) };
+    let Settled { plan, mut further, resumed } = earlier.settle(rounds, args.pace.until_fail, &catalog)?;
     // Before `results/latest` is another.
     let windows = sequence.as_ref().map_or(&[][..], |sequence| &sequence.windows);
     let (baselines, notices) = args.perf.load(&plan, windows, &catalog)?;
@@ -169,13 +167,13 @@ pub fn go(io: &Io, args: &RunArgs, resuming: Option<Resuming>) -> Result<Exit> {
     }
     let mask = Mask::default();
     let lab = Arc::new(args.access.attach(io, &variables, &mask)?);
-    let results = match &resuming {
-        None => Results::make(&args.results)?,
-        Some(resuming) => Results::again(resuming.run(), &resuming.dir)?,
+    let results = match &earlier {
+        Earlier::Resumed(resuming) => Results::again(resuming.run(), &resuming.dir, &io.cwd())?,
+        _ => Results::make(&args.results)?,
     };
     let cancel = Cancel::new();
     let is_live = io.is_terminal() && !args.plain && !report::takes_the_output(&args.report);
-    let (bus, stream) = open_stream(io, args, is_live, &results, &mask, &cancel, resuming)?;
+    let (bus, stream) = open_stream(io, args, is_live, &results, &mask, &cancel, earlier)?;
     let left = format!("results so far: {}", results.dir.display());
     signals::listen(cancel.clone(), telling(is_live, &bus), move || left.clone());
     let PaceArgs { workers, timeout, run_timeout, retries, fail_fast, cleanup_timeout, .. } = args.pace;
@@ -199,7 +197,7 @@ pub fn go(io: &Io, args: &RunArgs, resuming: Option<Resuming>) -> Result<Exit> {
         resumed,
     };
     let runner = Runner { settings, lab, scripts, bus, cancel };
-    let verdict = runner.run_until_failure(&plan, &mut further);
+    let verdict = runner.run_until_failure(&plan, &mut *further);
     ended(io, verdict, stream.close())
 }
 
@@ -294,14 +292,17 @@ fn open_stream(
     results: &Results,
     mask: &Mask,
     cancel: &Cancel,
-    resuming: Option<Resuming>,
+    earlier: Earlier,
 ) -> Result<(Bus, crate::event::Stream)> {
     let verbosity = Verbosity::from_flags(args.quiet, args.verbose);
-    let reports = io.reports(is_live, &reports(args), results.dir.clone(), verbosity)?;
-    let reports = Reports::new(reports);
-    let (log, reports, last) = match resuming {
-        None => (LogSink::create(&results.dir.join("events.jsonl"))?, reports, 0),
-        Some(resuming) => resuming.open(reports)?,
+    let specs = reports(args);
+    if let Earlier::Resumed(resuming) = &earlier {
+        resuming.make_room(&specs)?;
+    }
+    let reports = Reports::new(io.reports(is_live, &specs, results.dir.clone(), verbosity)?);
+    let (log, reports, last) = match earlier {
+        Earlier::Resumed(resuming) => resuming.open(reports)?,
+        _ => (LogSink::create(&results.dir.join("events.jsonl"))?, reports, 0),
     };
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(reports)];
     let cancel = cancel.clone();

@@ -85,8 +85,8 @@ impl Status<'_> {
         let what = run.sequence.as_ref().map(|sequence| format!(" of {sequence}")).unwrap_or_default();
         let begun = run.started.map(|at| format!(", begun {}", at.date())).unwrap_or_default();
         let heard = self.summary.last_at().map(|at| format!(", last heard of {}", at.date())).unwrap_or_default();
-        let mut text = printable(&format!("run {}{what}{begun}{heard}: {}\n", run.id, self.word()));
-        text.push_str(&format!("{}\n\n", self.tally()));
+        let mut text = printable(&format!("run {}{what}{begun}{heard}: {}", run.id, self.word()));
+        text.push_str(&format!("\n{}\n\n", self.tally()));
         let rows = cases.iter().map(|case| self.row(case));
         text.push_str(&table::plain(&["", "CASE", "TOOK", ""], rows, io.look(Verbosity::Normal).width));
         if !self.is_live && cases.iter().any(Case::is_bad) {

@@ -10,10 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Told<'a> {
     pub words: &'a [String],
     pub environment: &'a BTreeMap<String, String>,
+    /// Options that are forgotten, unless they are given now.
+    pub forgotten: &'a [&'a str],
 }
 
 /// The command line of a past run with the options `given` now: they win. An option that may be repeated takes the place of all that
-/// were recorded, but for `-D`, where each name has its own place, and `--report`, which adds.
+/// were recorded, but for `-D`, where each name has its own place, and `--report`, where each kind has. `-C` says only where the other
+/// words of today begin.
 ///
 /// What the environment set for options is on the command line too, so that the environment of today does not count.
 ///
@@ -27,7 +30,7 @@ pub fn merged(command: &Command, told: &Told, given: &ArgMatches, not: &[&str]) 
         let what = format!("this xrt does not understand the command line of that run: {why}");
         Error::new(Kind::Malformed, what).blame(Blame::User)
     })?;
-    let is_given = |arg: &Arg| given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+    let is_given = |arg: &Arg| given.value_source(name_of(arg)) == Some(ValueSource::CommandLine) && name_of(arg) != "changedir";
     let (all_given, others): (Vec<&Arg>, Vec<&Arg>) = plain.get_arguments().partition(|arg| is_given(arg));
     let conflict = |one: &Arg, other: &Arg| plain.get_arg_conflicts_with(one).iter().any(|arg| arg.get_id() == other.get_id());
     let is_in_the_way = |other: &&&Arg| all_given.iter().any(|one| conflict(one, other) || conflict(other, one));
@@ -37,7 +40,7 @@ pub fn merged(command: &Command, told: &Told, given: &ArgMatches, not: &[&str]) 
     for arg in command.get_arguments().filter(|arg| takes_part(arg) && !not.contains(&name_of(arg))) {
         let now = if is_given(arg) { said(arg, given) } else { Vec::new() };
         let before = match () {
-            () if in_the_way.contains(name_of(arg)) => Vec::new(),
+            () if in_the_way.contains(name_of(arg)) || told.forgotten.contains(&name_of(arg)) => Vec::new(),
             () if recorded.value_source(name_of(arg)) == Some(ValueSource::CommandLine) => said(arg, &recorded),
             () => arg.get_env().and_then(|env| told.environment.get(env.to_str()?)).cloned().into_iter().collect(),
         };
@@ -92,16 +95,15 @@ fn said(arg: &Arg, matches: &ArgMatches) -> Vec<String> {
 
 /// What of the recorded values stands beside those given now.
 fn kept(arg: &Arg, before: Vec<String>, now: &[String]) -> Vec<String> {
-    let name = |define: &str| define.split_once('=').map_or(define, |(name, _)| name).to_string();
-    match name_of(arg) {
-        "define" => {
-            let again: BTreeSet<String> = now.iter().map(|define| name(define)).collect();
-            before.into_iter().filter(|define| !again.contains(&name(define))).collect()
-        }
-        "report" => before.into_iter().filter(|spec| !now.contains(spec)).collect(),
-        _ if now.is_empty() => before,
-        _ => Vec::new(),
-    }
+    let name = |value: &str, sign: char| value.split_once(sign).map_or(value, |(name, _)| name).to_string();
+    let sign = match name_of(arg) {
+        "define" => '=',
+        "report" => ':',
+        _ if now.is_empty() => return before,
+        _ => return Vec::new(),
+    };
+    let again: BTreeSet<String> = now.iter().map(|value| name(value, sign)).collect();
+    before.into_iter().filter(|value| !again.contains(&name(value, sign))).collect()
 }
 
 /// One word for an option and its value.
@@ -139,6 +141,7 @@ mod tests {
         Command::new("xrt")
             .arg(option("guest").action(ArgAction::Append))
             .arg(option("report").action(ArgAction::Append))
+            .arg(option("changedir").short('C'))
             .arg(Arg::new("define").short('D').action(ArgAction::Append))
             .arg(option("scripts").env("XRT_SCRIPTS").value_delimiter(':').action(ArgAction::Append))
             .arg(option("workers").short('j').default_value("1"))
@@ -154,14 +157,14 @@ mod tests {
         let split = |text: &str| text.split_whitespace().map(String::from).collect::<Vec<_>>();
         let words = split(&format!("xrt {recorded}"));
         let environment = environment.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        let told = Told { words: &words, environment: &environment };
+        let told = Told { words: &words, environment: &environment, forgotten: &[] };
         let beside = command().get_matches_from(split(&format!("xrt --resume dir {given}")));
         let merged = merged(&command(), &told, &beside, &["resume"]);
         let text = merged.map_or_else(|e| e.what, |words| words[1..].join(" "));
         assert_eq!(text, expected, "{recorded} + {given}");
         if environment.is_empty() && expected.starts_with('-') {
             let words = split(&format!("xrt {expected}"));
-            let told = Told { words: &words, environment: &environment };
+            let told = Told { words: &words, environment: &environment, forgotten: &[] };
             let nothing = command().get_matches_from(["xrt", "--resume=dir"]);
             assert_eq!(super::merged(&command(), &told, &nothing, &["resume"]).unwrap()[1..].join(" "), expected, "again");
         }
@@ -175,14 +178,16 @@ mod tests {
         check(
             "--report junit:a --report html:b",
             &[],
-            "--report html:b --report tap:c",
-            "--report=junit:a --report=html:b --report=tap:c",
+            "--report html:c --report tap:c",
+            "--report=junit:a --report=html:c --report=tap:c",
         );
         check("--no-logs -vv", &[], "-q", "--no-logs --quiet");
         check("-q", &[], "-v", "--verbose");
         check("-j 4 a b", &[], "-j 2 c", "--workers=2 -- c");
         check("--shuffle", &[], "", "--shuffle=0");
         check("--shuffle=7 -- --odd", &[], "", "--shuffle=7 -- --odd");
+        check("-C a", &[], "-C b", "--changedir=a");
+        check("", &[], "-C b", "");
         check("", &[], "", "");
     }
 
