@@ -176,7 +176,7 @@ fn secrets_are_in_no_file_and_on_no_screen() {
     let ran = Xrt::new()
         .script("a.rhai", script)
         .args(
-            "--guest root:hunter22@127.0.0.1:1 --guest root@127.0.0.1:2 --no-logs -vv --report tap --report sqlite --report jsonl",
+            "--guest root:hunter22@127.0.0.1:1 --guest root@127.0.0.1:2 --no-logs -vv --report tap --report sqlite --report jsonl --report results --report markdown --report github",
         )
         .env("XRT_PASSWORD", "hunter33!")
         .run()

@@ -2,12 +2,12 @@
 
 use crate::support::skip::skip;
 use crate::support::stories::{any_story, happy, made, opening, told, unhappy};
-use crate::support::story::Story;
+use crate::support::story::{Story, failure};
 use proptest::prelude::*;
 use std::fs;
 use std::process::Command;
-use xenrt::event::{Fact, Outcome, Sink, Verdict};
-use xenrt::report::{Reports, open};
+use xenrt::event::{Fact, Outcome, Role, Sink, Verdict};
+use xenrt::report::{Opening, Reports, Summary, open};
 use xenrt::run::tap;
 
 fn read_tap(text: &str) -> tap::Tap {
@@ -271,5 +271,374 @@ proptest! {
             let last = read.lines().last().unwrap_or_default();
             prop_assert!(last.starts_with(&end) && last.ends_with("errors "), "{read}\n{text}");
         }
+    }
+}
+
+#[test]
+fn results_have_the_original_s_form() {
+    let mut story = unhappy();
+    if let Fact::RunStarted(beginning) = &mut story.events[0].fact {
+        beginning.sequence = Some("smoke".into());
+    }
+    insta::assert_snapshot!(made("results", &story).0, @r#"
+    <?xml version="1.0" encoding="UTF-8"?>
+    <sequenceresults>
+      <name>smoke</name>
+      <jobdetails>
+        <host>h1</host>
+      </jobdetails>
+      <sequence>FAIL</sequence>
+      <regression>FAIL</regression>
+      <testgroup>
+        <name>storage</name>
+        <test>
+          <name>matrix</name>
+          <state>fail</state>
+          <reason>1 subcase failed</reason>
+          <value param="IOPS" units="1/s">1250</value>
+          <group>
+            <name>nfs</name>
+            <test>
+              <name>create # SKIP \</name>
+              <state>pass</state>
+            </test>
+            <test>
+              <name>resize</name>
+              <state>fail</state>
+              <reason>SR_BACKEND &lt;␁&amp;&gt; &quot;40&quot;
+      ...
+    ---</reason>
+            </test>
+          </group>
+          <group>
+            <name>DEFAULT</name>
+            <test>
+              <name>bare</name>
+              <state>skipped</state>
+              <reason>no disk</reason>
+            </test>
+          </group>
+        </test>
+        <test>
+          <name>alone</name>
+          <state>fail</state>
+          <reason>the guest did not really reboot</reason>
+        </test>
+        <test>
+          <name>late</name>
+          <state>notrun</state>
+        </test>
+      </testgroup>
+      <testgroup>
+        <name></name>
+        <test>
+          <name>lone</name>
+          <state>notrun</state>
+          <reason>blocked by storage/alone, failed</reason>
+        </test>
+        <test>
+          <name>tidy</name>
+          <state>error</state>
+          <reason>no machine</reason>
+        </test>
+      </testgroup>
+      <testgroup>
+        <name>net</name>
+        <test>
+          <name>ping</name>
+          <state>skipped</state>
+          <reason>needs two guests # really</reason>
+        </test>
+      </testgroup>
+    </sequenceresults>
+    "#);
+    let passed = made("results", &happy()).0;
+    assert!(passed.contains("<sequence>PASS</sequence>\n  <regression>PASS</regression>"), "{passed}");
+}
+
+/// Each element with the path of those around it, its attributes, and its text.
+fn read_xml(text: &str) -> Vec<(String, String)> {
+    use quick_xml::events::Event;
+    let mut reader = quick_xml::Reader::from_str(text);
+    reader.config_mut().check_end_names = true;
+    let (mut path, mut all): (Vec<String>, Vec<(String, String)>) = (Vec::new(), Vec::new());
+    let mut open: Vec<usize> = Vec::new();
+    loop {
+        match reader.read_event().unwrap() {
+            Event::Start(start) => {
+                path.push(start.name().as_ref().to_string());
+                start.attributes().for_each(|a| drop(a.unwrap()));
+                open.push(all.len());
+                all.push((path.join("/"), String::new()));
+            }
+            Event::Empty(start) => {
+                let name = start.name().as_ref().to_string();
+                all.push((format!("{}/{name}", path.join("/")), String::new()));
+            }
+            Event::End(_) => {
+                path.pop();
+                open.pop();
+            }
+            Event::Text(text) => open.last().into_iter().for_each(|&last| all[last].1.push_str(&text)),
+            Event::GeneralRef(reference) => {
+                let text = match &*reference {
+                    "lt" => '<',
+                    "gt" => '>',
+                    "amp" => '&',
+                    "quot" => '"',
+                    "apos" => '\'',
+                    other => panic!("&{other};"),
+                };
+                all[*open.last().unwrap()].1.push(text);
+            }
+            Event::Eof => break,
+            _ => {}
+        }
+    }
+    assert!(path.is_empty(), "{path:?}");
+    all
+}
+
+thread_local! {
+    static SAID: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// A standard output that can be read afterwards.
+struct Said;
+
+impl std::io::Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        SAID.with_borrow_mut(|said| said.extend_from_slice(bytes));
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn annotations(story: &Story) -> (String, Summary) {
+    let dir = tempfile::tempdir().unwrap();
+    let opening = Opening { stream: || Box::new(Said), ..opening(dir.path()) };
+    let mut reports = Reports::new(vec![open("github", &opening).unwrap()]);
+    told(&mut reports, &story.events);
+    assert!(reports.close().is_empty());
+    let summary = std::mem::take(&mut *reports.summary().lock().unwrap());
+    (String::from_utf8(SAID.take()).unwrap(), summary)
+}
+
+#[test]
+fn github_gets_annotations() {
+    insta::assert_snapshot!(annotations(&unhappy()).0, @r#"
+    ::group::xrt: 4 testcases did not pass
+    FAIL storage/matrix  1 subcase failed
+    FAIL storage/alone  the guest did not really reboot
+    CUT OFF storage/late
+    BLOCKED lone  blocked by storage/alone, failed
+    ::endgroup::
+    ::error file=scripts/storage/matrix.rhai,title=FAIL storage/matrix::1 subcase failed
+    ::error file=scripts/lib/boot.rhai,line=13,col=9,title=FAIL storage/alone::the guest did not really reboot%0Abecause: boot id is the same%0Ahelp: look at the guest's console
+    ::error file=scripts/storage/late.rhai,title=CUT OFF storage/late::the run did not come to its end, or its log is damaged
+    ::error file=scripts/lone.rhai,title=BLOCKED lone::blocked by storage/alone, failed
+    ::warning title=ERROR tidy::no machine
+    ::notice title=xrt::incomplete: 0 of 5 testcases passed
+    "#);
+    insta::assert_snapshot!(annotations(&happy()).0, @r#"
+    ::warning title=PARTIAL g/b::only an estimate
+    ::notice title=xrt::passed: 2 of 2 testcases passed
+    "#);
+    let ids: Vec<String> = (0..5000).map(|n| format!("g/{n}")).collect();
+    let mut many = Story::plan(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+    ids.iter().for_each(|id| drop(many.end(id, Outcome::Failed, Some("no"))));
+    let (text, _) = annotations(&many.over(Verdict::Failed));
+    assert_eq!((text.lines().count(), text.matches("::error ").count()), (1 + 1000 + 1 + 1 + 10 + 1, 10));
+}
+
+#[test]
+fn markdown_is_a_page_to_read() {
+    insta::assert_snapshot!(made("markdown", &unhappy()).0, @r#"
+    ## ⚠️ INCOMPLETE – 5 testcases
+
+    | failed | skipped | blocked | without a result |
+    | ---: | ---: | ---: | ---: |
+    | 2 | 1 | 1 | 1 |
+
+    Run `20261122-090000-7f3a` by xrt 0.1.0 on `h1`. Results: `results/20261122-090000-7f3a`
+
+    **Note: the run did not come to its end, or its log is damaged.**
+
+    ### Not passed
+
+    |  | what | why | where |
+    | --- | --- | --- | --- |
+    | FAIL | `storage/matrix` | 1 subcase failed |  |
+    | FAIL | `storage/alone` | the guest did not really reboot | `scripts/lib/boot.rhai:13:9` |
+    | BLOCKED | `lone` | blocked by storage/alone, failed |  |
+    | ERROR | `tidy` (clean-up) | no machine |  |
+    | CUT OFF | `storage/late` | the run did not come to its end, or its log is damaged |  |
+
+    ### Measured
+
+    | what | metric | value | better |
+    | --- | --- | --- | --- |
+    | `storage/matrix` | `IOPS` | 1250 1/s |  |
+
+    <details><summary>FAIL storage/alone</summary>
+
+    ```text
+    FAIL storage/alone  assertion, blamed on the product
+      the guest did not really reboot
+
+       ╭▸ scripts/lib/boot.rhai:13:9
+       │
+    12 │ fn check_boot(vm, before) {
+    13 │         fail("the guest did not really reboot");
+       │         ━━━━ here in check_boot
+    14 │ }
+       ╰╴
+        vm = guest("web1", 10.0.0.5)    before = "4f1c9a"
+
+       ╭▸ scripts/guestops/reboot.rhai:21:5
+       │
+    20 │     vm.reboot();
+    21 │     boot::check_boot(vm, before);
+       │     ━━━━ called from here in run
+    22 │ }
+       ╰╴
+        times = [12.1, 11.8]
+
+        │ before: 4f1c9a
+        │ after:  4f1c9a
+
+      last calls to machines
+      09:01:10.100  h1  systemctl reboot                       0.2s  exit 0
+      09:01:12.500  h1  cat /proc/sys/kernel/random/boot_id     2ms  connection lost
+
+      because: boot id is the same
+      help:    look at the guest's console
+    ```
+
+    </details>
+    "#);
+    insta::assert_snapshot!(made("markdown", &happy()).0, @r#"
+    ## ✅ PASSED – 2 testcases in 0.2s
+
+    | passed | partial |
+    | ---: | ---: |
+    | 1 | 1 |
+
+    Run `20261122-090000-7f3a` by xrt 0.1.0 on `h1`. Results: `results/20261122-090000-7f3a`
+
+    ### Passed, but
+
+    |  | what | why |
+    | --- | --- | --- |
+    | PARTIAL | `g/b` | only an estimate |
+    "#);
+    let ids: Vec<String> = (0..5000).map(|n| format!("g/{n}")).collect();
+    let mut many = Story::plan(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+    for id in &ids {
+        many.start(id).fail(id, failure());
+    }
+    let (text, _) = made("markdown", &many.over(Verdict::Failed));
+    assert!(text.contains("… and 4800 more") && text.len() < 200_000, "{} bytes", text.len());
+}
+
+/// The cells of each table's rows as text, and whatever else there is that we do not write ourselves.
+fn read_markdown(text: &str) -> (Vec<Vec<String>>, Vec<String>) {
+    use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+    let (mut rows, mut strange): (Vec<Vec<String>>, Vec<String>) = (Vec::new(), Vec::new());
+    let mut in_cell = false;
+    for event in
+        Parser::new_ext(text, Options::ENABLE_TABLES | Options::ENABLE_GFM | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_MATH)
+    {
+        match event {
+            Event::Start(Tag::TableRow | Tag::TableHead) => rows.push(Vec::new()),
+            Event::End(TagEnd::TableHead) => drop(rows.pop()),
+            Event::Start(Tag::TableCell) => {
+                in_cell = true;
+                rows.last_mut().into_iter().for_each(|row| row.push(String::new()));
+            }
+            Event::End(TagEnd::TableCell) => in_cell = false,
+            Event::Text(text) | Event::Code(text) if in_cell => {
+                rows.last_mut().and_then(|row| row.last_mut()).into_iter().for_each(|cell| cell.push_str(&text));
+            }
+            Event::InlineHtml(html) if ["<!-- -->", "<code>", "</code>"].contains(&&*html) => {}
+            Event::Html(html) if html.starts_with("<details><summary>") || html.starts_with("</details>") => {}
+            Event::Start(
+                Tag::CodeBlock(_) | Tag::Paragraph | Tag::Heading { .. } | Tag::Table(_) | Tag::HtmlBlock | Tag::Strong,
+            )
+            | Event::End(_)
+            | Event::Text(_)
+            | Event::Code(_) => {}
+            other => strange.push(format!("{other:?}")),
+        }
+    }
+    (rows, strange)
+}
+
+/// As people see a text.
+fn shown(text: &str) -> String {
+    xenrt::report::printable(&text.replace(['\n', '\t'], " ")).trim().to_string()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_story_gives_whole_results(story in any_story()) {
+        let (text, summary) = made("results", &story);
+        let all = read_xml(&text);
+        let of = |path: &str| all.iter().filter(|(p, _)| p == path).map(|(_, text)| text.clone()).collect::<Vec<_>>();
+        let mut names = of("sequenceresults/testgroup/test/name");
+        let mut expected: Vec<String> = summary.cases().iter().map(|c| xenrt::report::printable(c.id.name())).collect();
+        names.sort();
+        expected.sort();
+        prop_assert_eq!(names, expected);
+        let subcases: usize = summary.cases().iter().map(|c| c.notes().subcases.len()).sum();
+        prop_assert_eq!(of("sequenceresults/testgroup/test/group/test/state").len(), subcases);
+        let passed = of("sequenceresults/sequence") == ["PASS"];
+        prop_assert!(passed == summary.judgement().sequence);
+    }
+
+    #[test]
+    fn any_story_gives_whole_annotations(story in any_story()) {
+        let (text, summary) = annotations(&story);
+        let mut in_group = false;
+        let mut errors = Vec::new();
+        for line in text.lines() {
+            prop_assert!(!line.contains("##[") && !line.chars().any(char::is_control), "{line:?}");
+            match line.strip_prefix("::").and_then(|rest| rest.split_once("::")) {
+                Some(("endgroup", "")) => in_group = false,
+                Some((command, message)) => {
+                    let (command, properties) = command.split_once(' ').unwrap_or((command, ""));
+                    prop_assert!(["error", "warning", "notice", "group"].contains(&command), "{line}");
+                    prop_assert!(!message.is_empty(), "{line}");
+                    in_group |= command == "group";
+                    for property in properties.split(',').filter(|p| !p.is_empty()) {
+                        let (name, value) = property.split_once('=').unwrap();
+                        prop_assert!(["file", "line", "col", "title"].contains(&name) && !value.contains(':'), "{line}");
+                        if (command, name) == ("error", "title") {
+                            errors.push(value.to_string());
+                        }
+                    }
+                }
+                None => prop_assert!(in_group && line.starts_with(|c: char| c.is_ascii_alphabetic()), "{line:?}\n{text}"),
+            }
+        }
+        prop_assert!(!in_group);
+        let is_green = matches!(summary.verdict(), Verdict::Passed | Verdict::NothingRan);
+        prop_assert!(is_green || !errors.is_empty(), "{text}");
+    }
+
+    #[test]
+    fn any_story_gives_whole_markdown(story in any_story()) {
+        let (text, summary) = made("markdown", &story);
+        let (rows, strange) = read_markdown(&text);
+        prop_assert!(strange.is_empty(), "{strange:?}\n{text}");
+        let ids: Vec<&str> = rows.iter().filter(|row| row.len() == 4 && ["FAIL", "ERROR", "BLOCKED", "NOT RUN", "CUT OFF"].contains(&&*row[0])).map(|row| row[1].as_str()).collect();
+        let role = |c: &xenrt::report::Case| if c.role == Role::Cleanup { " (clean-up)" } else { "" };
+        let expected: Vec<String> = summary.not_passed().map(|c| format!("{}{}", shown(c.id.as_str()), role(c))).collect();
+        prop_assert_eq!(ids.into_iter().map(str::trim).collect::<Vec<_>>(), expected.iter().map(|e| e.trim()).collect::<Vec<_>>(), "{}", text);
+        prop_assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
     }
 }

@@ -11,15 +11,18 @@ mod case;
 mod console;
 mod ending;
 mod entry;
+mod github;
 mod html;
 mod jsonl;
 mod judgement;
 mod junit;
 mod lines;
 mod live;
+mod markdown;
 mod notes;
 mod reports;
 mod rerun;
+mod results;
 mod sqlite;
 mod summary;
 mod tap;
@@ -46,10 +49,18 @@ pub use tree::{Node, Step, Tree};
 /// The reports there are, by the word that asks for them (`--report junit:out.xml`).
 pub const SINKS: &[SinkKind] = &[
     SinkKind { word: "console", about: "one line an event, for people and CI logs", file: None, open: console::open },
+    SinkKind { word: "github", about: "annotations for GitHub, on the standard output", file: None, open: github::open },
     SinkKind { word: "html", about: "one page with everything, for people", file: Some("report.html"), open: html::open },
     SinkKind { word: "jsonl", about: "the event stream as JSON lines", file: Some("events.copy.jsonl"), open: jsonl::open },
     SinkKind { word: "junit", about: "JUnit XML for CI systems", file: Some("junit.xml"), open: junit::open },
     SinkKind { word: "live", about: "as console, with what runs now below it; for terminals", file: None, open: live::open },
+    SinkKind {
+        word: "markdown",
+        about: "a summary for the page of a CI job or a mail",
+        file: Some("summary.md"),
+        open: markdown::open,
+    },
+    SinkKind { word: "results", about: "the original's results.xml of a whole run", file: Some("results.xml"), open: results::open },
     SinkKind {
         word: "sqlite",
         about: "a database of many runs, for questions over time",

@@ -113,7 +113,7 @@ pub fn open(spec: &str, opening: &Opening) -> Result<Box<dyn Report>> {
 /// Opens what a report writes to while the run goes on: its file, or the stream for `-`.
 pub(super) fn target(path: &Path, opening: &Opening) -> Result<Box<dyn Write + Send>> {
     if path.as_os_str() == "-" {
-        return Ok(Box::new(Stream(Some((opening.stream)()))));
+        return Ok(Box::new(Stream::new((opening.stream)())));
     }
     // A file that is there may be the log of a run, even the one that is being read.
     let file = File::create_new(path).at(format_args!("write `{}`", path.display()));
@@ -139,9 +139,13 @@ fn begins_with(path: &Path, first: &str) -> bool {
 }
 
 /// A stream that a report is written to. A reader that has gone away (`| head`) is no error: the run is in its log.
-struct Stream(Option<Box<dyn Write + Send>>);
+pub(super) struct Stream(Option<Box<dyn Write + Send>>);
 
 impl Stream {
+    pub(super) fn new(out: Box<dyn Write + Send>) -> Stream {
+        Stream(Some(out))
+    }
+
     fn tell<T>(&mut self, gone: T, call: impl FnOnce(&mut dyn Write) -> std::io::Result<T>) -> std::io::Result<T> {
         let Some(out) = &mut self.0 else { return Ok(gone) };
         match call(out) {
@@ -189,7 +193,7 @@ impl Report for Written {
     fn finish(&mut self, summary: &Summary, _: &[PathBuf]) -> Result<()> {
         let text = (self.make)(summary, &self.path)?;
         if self.path.as_os_str() == "-" {
-            let mut out = Stream(Some((self.stream)()));
+            let mut out = Stream::new((self.stream)());
             return out.write_all(&text).and_then(|()| out.flush()).at("write it to the standard output");
         }
         replace(&self.path, &text).at(format_args!("write `{}`", self.path.display()))
