@@ -142,7 +142,11 @@ fn a_testcase_keeps_everything_that_is_said_of_it() {
            after=Install:debian after=g2:x after=:alone [one=1, two words]"],
     );
     check(&tests(r#"<testcase id="x" name="" group="" blocker="no"/>"#), &[], &["x blocker=false"]);
-    check(&tests(r#"<marvintests path="a/b" class="C" tags="t" tc="TC-1"/>"#), &[], &["C tc=TC-1 marvin=a/b C t"]);
+    check(
+        &tests(r#"<marvintests path="a/b" class="C" tags="t" tc="TC-1"><arg>x</arg></marvintests>"#),
+        &[],
+        &["C tc=TC-1 marvin=a/b C t [x]"],
+    );
 }
 
 #[test]

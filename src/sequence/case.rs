@@ -17,7 +17,7 @@ pub const TESTCASE: Form = Form {
 };
 pub const MARVIN: Form = Form {
     attributes: &["path", "class", "tags", "tc", "sku", "name", "group", "prio", "ttype", "host", "guest", "blocker", "filter"],
-    children: Some(&[]),
+    children: Some(&["arg"]),
     text: false,
 };
 const ACTION: Form = Form { attributes: &["action", "filter"], children: Some(&["arg"]), text: false };
@@ -44,6 +44,7 @@ impl Reader<'_> {
         let mut case = self.bare(element, class.clone(), around);
         // Not the inherited group: without one of its own it is grouped by its path.
         case.labels.group = self.scope.attribute(element, "group");
+        case.args = self.args(element);
         case.marvin = Some(Marvin { path, class, tags });
         case
     }
