@@ -13,6 +13,8 @@ pub mod diagnostic;
 pub mod metric;
 pub mod sequence;
 
+pub mod config;
+
 pub mod context;
 
 pub mod report;

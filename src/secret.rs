@@ -35,11 +35,14 @@ impl fmt::Display for Secret {
     }
 }
 
-/// Whether a variable of this name holds a secret: `DB_PASSWORD`, `API/TOKEN`.
+/// Whether a variable of this name holds a secret: `DB_PASSWORD`, `API/TOKEN`, `ACCESS_KEY`.
 pub fn names_a_secret(name: &str) -> bool {
     const SIGNS: [&str; 6] = ["PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIAL"];
     let name = name.to_ascii_uppercase();
-    SIGNS.iter().any(|sign| name.contains(sign))
+    // A key is one as a word of its own; many other words have these letters.
+    let words: Vec<&str> = name.split(['_', '/', ':', '-', '.']).collect();
+    let is_key = words.iter().any(|word| ["KEY", "KEYS", "APIKEY"].contains(word)) && !words.contains(&"PUBLIC");
+    is_key || SIGNS.iter().any(|sign| name.contains(sign))
 }
 
 /// The secrets of a run. Shared: one learnt later is masked from then on.
@@ -99,9 +102,15 @@ mod tests {
 
     #[test]
     fn a_secret_is_known_by_its_name() {
-        for (name, expected) in
-            [("DB_PASSWORD", true), ("API/token", true), ("RootPasswords", true), ("KEYBOARD", false), ("PASS_CRITERIA", false)]
-        {
+        for (name, expected) in [
+            ("DB_PASSWORD", true),
+            ("API/token", true),
+            ("RootPasswords", true),
+            ("ACCESS_KEY", true),
+            ("PUBLIC_KEY", false),
+            ("KEYBOARD", false),
+            ("PASS_CRITERIA", false),
+        ] {
             assert_eq!(names_a_secret(name), expected, "{name}");
         }
     }

@@ -15,6 +15,7 @@ const ROOMS: &[&str] = &[
     "event",
     "diagnostic",
     "sequence",
+    "config",
     "metric",
     "context", // reports see only events
     "report",  // reaching out

@@ -3,7 +3,7 @@
 use super::Io;
 use crate::error::{Blame, Error, Kind, Result, Whereabouts};
 use crate::lab::{Access, Address, Lab};
-use crate::secret::{Mask, Secret, names_a_secret};
+use crate::secret::{Mask, Secret};
 use crate::vars::Variables;
 use crate::wire::ssh::HostKeys;
 use std::path::PathBuf;
@@ -81,14 +81,12 @@ impl AccessArgs {
         for secret in addresses.iter().filter_map(Address::password).chain(candidates) {
             mask.learn(secret);
         }
-        for name in variables.names().filter(|name| names_a_secret(name)) {
-            variables.history(name).for_each(|(_, setting)| mask.learn(&Secret::new(&setting.value)));
-        }
+        variables.secrets().iter().for_each(|secret| mask.learn(secret));
         Ok(Lab::attach(&addresses, &access))
     }
 
     fn access(&self, io: &Io, variables: &Variables) -> Result<Access> {
-        let candidates = variables.get("ROOT_PASSWORDS").unwrap_or_default();
+        let candidates = variables.lookup("ROOT_PASSWORDS")?.unwrap_or_default();
         Ok(Access {
             password: self.password(io)?,
             root_passwords: candidates.split([',', ' ']).filter(|p| !p.is_empty()).map(Secret::new).collect(),

@@ -87,6 +87,12 @@ impl Io {
         base.join("xenrt")
     }
 
+    /// Where a person's settings stand, by the same specification.
+    pub fn config_dir(&self) -> PathBuf {
+        let base = self.env("XDG_CONFIG_HOME").map_or_else(|| self.home().join(".config"), PathBuf::from);
+        base.join("xenrt")
+    }
+
     /// The directory that relative paths are below.
     pub fn cwd(&self) -> PathBuf {
         std::env::current_dir().unwrap_or_default()

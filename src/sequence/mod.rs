@@ -18,12 +18,13 @@ mod reader;
 mod reference;
 mod rounds;
 mod scope;
+mod settings;
 mod source;
 mod title;
 pub mod topology;
 mod tree;
-mod xml;
-mod yaml;
+pub mod xml;
+pub mod yaml;
 
 pub use filter::{Asked, Filter, Idle, Named};
 pub use load::{File, Library, Loaded, load};

@@ -36,8 +36,6 @@ const TOP: &[&str] = &[
 const INCLUDED: &[&str] = &["variables", "default", "semaphores", "collection", "include"];
 
 const ROOT: Form = Form { attributes: &[], children: None, text: false };
-const VARIABLES: Form = Form { attributes: &[], children: None, text: false };
-const VARIABLE: Form = Form { attributes: &[], children: None, text: true };
 const DEFAULT: Form = Form { attributes: &["name", "value"], children: Some(&[]), text: false };
 const SEMAPHORES: Form = Form { attributes: &[], children: None, text: false };
 const SEMAPHORE: Form = Form { attributes: &["count"], children: Some(&[]), text: false };
@@ -123,7 +121,7 @@ impl Reader<'_> {
             return;
         }
         let name = self.sequence.name.clone();
-        self.set_variable("SEQUENCE_NAME", &name, root.at);
+        self.scope.set_variable("SEQUENCE_NAME", &name, Layer::Sequence, root.at);
         for element in root.children {
             if self.is_stopped {
                 return;
@@ -175,12 +173,7 @@ impl Reader<'_> {
     /// What counts in an included file too.
     fn shared(&mut self, element: Element) {
         match element.name.as_str() {
-            "variables" => {
-                self.scope.check(&element, &VARIABLES);
-                for child in &element.children {
-                    self.variables(child, &child.name);
-                }
-            }
+            "variables" => self.scope.set_variables(&element, Layer::Sequence),
             "default" => self.default(&element),
             "semaphores" => self.semaphores(&element),
             "collection" => self.define(element),
@@ -253,24 +246,6 @@ fn has_step(nodes: &[super::tree::Node]) -> bool {
 
 /// Values and collections.
 impl Reader<'_> {
-    /// An element of `<variables>`: a value, or names below it.
-    fn variables(&mut self, element: &Element, path: &str) {
-        self.scope.check(element, if element.children.is_empty() { &VARIABLE } else { &VARIABLES });
-        if element.children.is_empty() && !element.text.is_empty() {
-            self.set_variable(path, &element.text, element.at);
-        }
-        for child in &element.children {
-            self.variables(child, &format!("{path}/{}", child.name));
-        }
-    }
-
-    fn set_variable(&mut self, path: &str, value: &str, at: At) {
-        let origin = format!("{}:{}", self.scope.source().file(), at.line);
-        if let Err(error) = self.scope.variables.set_from(Layer::Sequence, path, value, origin) {
-            self.scope.wrong("bad-variable", at, error.what, error.help);
-        }
-    }
-
     /// `<default>`. One that a sequence writes is also a variable; one of an included file is only a parameter, and gives way to what the
     /// sequence says.
     fn default(&mut self, element: &Element) {

@@ -76,6 +76,14 @@ impl Node {
         }
     }
 
+    /// The text of a scalar.
+    pub fn scalar(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Scalar { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
     /// What it is, for messages.
     pub fn word(&self) -> &'static str {
         match self.kind {

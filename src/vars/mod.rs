@@ -7,14 +7,17 @@
 //! Never true here: that a name has both a value and names below it, that a name refers to itself without an end.
 
 mod expand;
+mod known;
 mod layer;
 mod live;
 mod path;
 
+pub use known::{KNOWN, Known, Reader, known, meant};
 pub use layer::Layer;
 pub use live::Live;
 
 use crate::error::{Blame, Error, Kind, Result};
+use crate::secret::{self, Secret};
 use crate::unit;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -36,6 +39,12 @@ impl Setting {
     pub fn by(&self, layer: Layer) -> &str {
         if self.origin.is_empty() { layer.word() } else { &self.origin }
     }
+}
+
+/// Whether the value of a variable of this name is not to be shown.
+pub fn is_secret(name: &str) -> bool {
+    // A password is a part of these.
+    secret::names_a_secret(name) || name.starts_with("EXPORT_ISO_CIFS")
 }
 
 impl Variables {
@@ -141,6 +150,21 @@ impl Variables {
         self.0.range::<String, _>(from).map(|(name, _)| name.as_str()).take_while(move |name| name.starts_with(&start))
     }
 
+    /// Everything that is not to be shown, of all layers.
+    pub fn secrets(&self) -> Vec<Secret> {
+        let mut found = Vec::new();
+        for name in self.names().filter(|name| is_secret(name)) {
+            let set = self.history(name).map(|(_, setting)| setting.value.clone());
+            let worked_out = self.lookup(name).ok().flatten();
+            for text in set.chain(worked_out) {
+                // Of several passwords, each; a yes or no is no secret, and would be masked everywhere.
+                let parts = text.split([',', ' ']).chain([text.as_str()]).filter(|part| unit::parse_boolean(part).is_err());
+                found.extend(parts.map(Secret::new));
+            }
+        }
+        found
+    }
+
     /// Who set it, for messages.
     fn source(&self, name: &str) -> String {
         self.origin(name).map_or_else(String::new, |(layer, setting)| setting.by(layer).to_string())
@@ -160,7 +184,8 @@ impl Variables {
     /// What to say when a variable that is needed is not set.
     pub fn missing(&self, name: &str) -> Error {
         let error = Error::new(Kind::NotFound, format!("the variable `{name}` is not set")).blame(Blame::User);
-        match crate::name::nearest(&path::normal(name), self.names()) {
+        let known = KNOWN.iter().map(|known| known.name).filter(|known| !known.contains('<'));
+        match crate::name::nearest(&path::normal(name), self.names().chain(known)) {
             Some(near) => error.help(format!("did you mean `{near}`?")),
             None => error,
         }

@@ -16,7 +16,10 @@ mod run;
 mod selection;
 mod shortcuts;
 mod status;
+mod vars;
 mod words;
+
+pub use check::show;
 
 use super::{ColorChoice, Io, ended, start_tracing};
 use crate::error::{Error, Exit, Kind, Result};
@@ -65,6 +68,7 @@ enum Command {
     Repl(repl::ReplArgs),
     Replay(replay::ReplayArgs),
     Status(status::StatusArgs),
+    Vars(vars::VarsArgs),
 }
 
 /// Options of every subcommand.
@@ -138,6 +142,7 @@ pub fn main() -> ExitCode {
         Some(Command::Replay(args)) => args.common.color,
         Some(Command::Status(args)) => args.common.color,
         Some(Command::Repl(args)) => args.common.color,
+        Some(Command::Vars(args)) => args.common.color,
         Some(_) => ColorChoice::default(),
     };
     let io = Io::new(color);
@@ -154,6 +159,7 @@ pub fn main() -> ExitCode {
         Some(Command::Repl(args)) => repl::run(&io, &args),
         Some(Command::Replay(args)) => replay::run(&io, &args),
         Some(Command::Status(args)) => status::run(&io, &args),
+        Some(Command::Vars(args)) => vars::run(&io, &args),
     };
     ExitCode::from(result.unwrap_or_else(|error| ended(&io, &error)).code())
 }

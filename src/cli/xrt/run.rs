@@ -17,6 +17,7 @@ use crate::report::{self, Reports, Verbosity};
 use crate::run::{Plan, Runner, Settings};
 use crate::script::{Catalog, Testcase};
 use crate::secret::Mask;
+use crate::sequence::load;
 use crate::time::{Cancel, Stop};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -44,7 +45,7 @@ pub const CLEANUP: &str = "10m";
 pub struct RunArgs {
     /// The testcase: a file, a directory, a name, a dotted name or an alias; any executable will do. May be repeated
     #[arg(short = 'T', long, value_name = "TESTCASE", conflicts_with = "sequence",
-        required_unless_present_any = ["sequence", "resume", "rerun_failed"])]
+        required_unless_present_any = ["sequence", "resume", "rerun_failed", "lookup"])]
     pub testcase: Vec<String>,
 
     /// Arguments of the testcase: key=value, or a word for a true flag
@@ -77,6 +78,10 @@ pub struct RunArgs {
     /// Show what a sequence would run, and run nothing; see xrt plan
     #[arg(long, requires = "sequence", help_heading = "Running")]
     pub dump_sequence: bool,
+
+    /// Print the value of this variable, and run nothing; see xrt vars
+    #[arg(long, value_name = "NAME", help_heading = "Running")]
+    pub lookup: Option<String>,
 
     #[command(flatten)]
     pub again: ResumeArgs,
@@ -149,6 +154,9 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
     // A run that is taken up again begins where this one did, and goes on into the same directory.
     let cwd = io.cwd();
     args.changedir.as_ref().map(|dir| io.go_to(dir)).transpose()?;
+    if let Some(name) = &args.lookup {
+        return args.look_up(io, name);
+    }
     if args.dump_sequence {
         return super::plan::run(io, &args.as_plan());
     }
@@ -236,6 +244,21 @@ impl RunArgs {
         };
         let plan = Plan::of(testcases, &self.words, usize::from(self.pace.workers.unwrap_or(1)))?;
         self.selection.choose(io, plan, variables, recorded)
+    }
+
+    /// `--lookup`, with the variables of the sequence if there is one.
+    fn look_up(&self, io: &Io, name: &str) -> Result<Exit> {
+        let mut variables = self.variables.load(io)?;
+        self.selection.set(&mut variables)?;
+        if let Some(file) = &self.selection.sequence.sequence {
+            let loaded = load(&self.selection.sequence.library(), file, variables, self.selection.sequence.mode())?;
+            if loaded.has_errors() {
+                super::check::show(io, &loaded.diagnostics);
+                return Ok(Exit::Usage);
+            }
+            variables = loaded.variables;
+        }
+        super::vars::lookup(io, &variables, name)
     }
 
     fn as_plan(&self) -> PlanArgs {

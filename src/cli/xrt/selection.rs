@@ -148,6 +148,17 @@ pub struct Chosen {
     pub rounds: Rounds,
 }
 
+impl SequenceArgs {
+    /// Where sequences are looked for.
+    pub fn library(&self) -> Library {
+        Library { paths: self.sequence_path.clone() }
+    }
+
+    pub fn mode(&self) -> Mode {
+        if self.lenient { Mode::Lenient } else { Mode::Strict }
+    }
+}
+
 impl SelectionArgs {
     /// Sets the variables that options are short for, which testcases may read.
     ///
@@ -182,8 +193,8 @@ impl SelectionArgs {
         variables: Variables,
         recorded: Option<Option<u64>>,
     ) -> Result<Option<Chosen>> {
-        let mode = if self.sequence.lenient { Mode::Lenient } else { Mode::Strict };
-        let library = Library { paths: self.sequence.sequence_path.clone() };
+        let mode = self.sequence.mode();
+        let library = self.sequence.library();
         let loaded = load(&library, file, variables, mode)?;
         let variables = loaded.variables;
         let filter = self.filter(&variables)?;

@@ -228,9 +228,11 @@ impl Form<'_, '_> {
     fn text(&mut self, key: &str, value: Node) -> Option<String> {
         let parts: Vec<String> = match value.kind {
             Kind::Scalar { text, .. } => return Some(text),
-            Kind::List(ref all) => all.iter().map(scalar).collect::<Option<_>>().unwrap_or_default(),
+            Kind::List(ref all) => {
+                all.iter().map(|node| node.scalar().map(str::to_string)).collect::<Option<_>>().unwrap_or_default()
+            }
             Kind::Map(ref all) if key == "guestparams" => {
-                let pair = |entry: &Entry| Some(format!("{}={}", entry.key, scalar(&entry.value)?));
+                let pair = |entry: &Entry| Some(format!("{}={}", entry.key, entry.value.scalar()?));
                 all.iter().map(pair).collect::<Option<_>>().unwrap_or_default()
             }
             _ => Vec::new(),
@@ -261,13 +263,6 @@ impl Form<'_, '_> {
     fn other(&mut self, key: &str, value: &Node, expected: &str) {
         let message = format!("`{key}`: expected {expected}, not {}", value.word());
         self.scope.wrong("bad-yaml", self.origin.place(value.at), message, None);
-    }
-}
-
-fn scalar(node: &Node) -> Option<String> {
-    match &node.kind {
-        Kind::Scalar { text, .. } => Some(text.clone()),
-        _ => None,
     }
 }
 

@@ -5,6 +5,7 @@ use crate::cli::{Io, table};
 use crate::error::{Blame, Error, Exit, Kind, Result};
 use crate::report::Verbosity;
 use crate::script::META_KEYS;
+use crate::vars::{KNOWN, Known};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,13 +16,14 @@ Examples:
   xrt help addresses         how a machine is named
   xrt help sequences         what can stand in a sequence, and how it is run
   xrt help filters           which testcases are run
+  xrt help variables         who sets variables, and what they mean
   xrt help repl              the options of a subcommand";
 
 /// Show help on a topic or a subcommand
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct HelpArgs {
-    /// exit-codes, reports, meta, metrics, addresses, sequences, filters, or a subcommand
+    /// exit-codes, reports, meta, metrics, addresses, sequences, filters, variables, or a subcommand
     pub topic: Option<String>,
 }
 
@@ -37,6 +39,7 @@ const TOPICS: &[Topic] = &[
     ("metrics", metrics),
     ("reports", reports),
     ("sequences", sequences),
+    ("variables", variables),
 ];
 
 pub fn run(io: &Io, args: &HelpArgs) -> Result<Exit> {
@@ -116,4 +119,13 @@ fn metrics(_: &Io) -> String {
 
 fn sequences(_: &Io) -> String {
     include_str!("sequences.txt").to_string()
+}
+
+fn variables(io: &Io) -> String {
+    let default = |known: &Known| known.default.map_or(String::new(), |value| format!(" [{value}]"));
+    let known = KNOWN
+        .iter()
+        .map(|known| vec![known.name.to_string(), known.reader.word().into(), format!("{}{}", known.meaning, default(known))]);
+    let table = table::plain(&["NAME", "READ BY", "MEANING [DEFAULT]"], known, io.look(Verbosity::Normal).width);
+    format!("{}{table}", include_str!("variables.txt"))
 }
