@@ -25,6 +25,7 @@ mod sequence_any;
 mod sequence_reports;
 mod sequences;
 mod settle;
+mod shipped;
 mod sinks;
 mod ssh;
 mod support;

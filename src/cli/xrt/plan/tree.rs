@@ -302,6 +302,9 @@ fn criteria(outline: &Outline) -> String {
     if !criteria.expects_tests && outline.counts.testcases == 0 {
         return "the preparation; there are no tests".into();
     }
+    if outline.counts.testcases == outline.counts.skipped {
+        return "nothing can: no testcase would be run".into();
+    }
     let rates: Vec<String> =
         criteria.rates.iter().enumerate().map(|(at, rate)| format!("P{} {} %", at + 1, show_number(*rate))).collect();
     let rates = if rates.is_empty() { "100 %".into() } else { format!("{}, others 100 %", rates.join(", ")) };
