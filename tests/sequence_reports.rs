@@ -85,7 +85,7 @@ fn a_sequence_is_told_with_its_actions_attempts_and_verdicts() {
 
       log:     results/20261122-090000-7f3a/Run.migrate/xenrt.log
 
-    ── 5 testcases in 5m00 ── 2 passed  1 flaky  1 failed  1 skipped  1 clean-up failed
+    ── 5 testcases in 5m00 ── 2 passed  1 flaky  1 failed  1 skipped  1 clean-up failed  1 warning
        FAIL  Install/remove    clean-up: the guest is still there
        FAIL  Run/migrate       VM_BAD_POWER_STATE
       FLAKY  Install/agent     passed in attempt 2; attempt 1 failed: no answer on port 8936
@@ -159,7 +159,7 @@ fn what_begins_is_told_on_demand() {
 
       log:     results/20261122-090000-7f3a/Run.migrate/xenrt.log
 
-    ── 5 testcases in 5m00 ── 2 passed  1 flaky  1 failed  1 skipped  1 clean-up failed
+    ── 5 testcases in 5m00 ── 2 passed  1 flaky  1 failed  1 skipped  1 clean-up failed  1 warning
        FAIL  Install/remove    clean-up: the guest is still there
        FAIL  Run/migrate       VM_BAD_POWER_STATE
       FLAKY  Install/agent     passed in attempt 2; attempt 1 failed: no answer on port 8936

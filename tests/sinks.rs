@@ -149,8 +149,10 @@ fn tap_is_read_back_by_our_own_reader() {
 const PERL: &str = r#"
 use TAP::Parser;
 my $text = do { local $/; <STDIN> };
-# Versions of the reader before 3.45 know no version 14, which differs only in what they pass over.
-$text =~ s/^TAP version 14/TAP version 13/ if $TAP::Parser::VERSION < 3.45;
+my $probe = TAP::Parser->new({ tap => "TAP version 14\n1..1\nok 1\n" });
+$probe->run;
+# An older reader knows no version 14, which differs only in what it passes over.
+$text =~ s/^TAP version 14/TAP version 13/ if $probe->parse_errors;
 my $parser = TAP::Parser->new({ tap => $text });
 while (my $r = $parser->next) {
     if ($r->is_test) { printf "%s %d %s%s%s\n", $r->is_actual_ok ? "ok" : "not ok", $r->number, $r->description,

@@ -1,7 +1,7 @@
 //! What is known of one planned case: its place in the plan, its result, its attempts.
 
 use super::notes::Notes;
-use crate::event::{Block, Failure, Level, Outcome, Phase, Planned, Role};
+use crate::event::{Block, Failure, Level, Outcome, Phase, Place, Planned, Role};
 use crate::name::CaseId;
 use crate::time::Timestamp;
 use std::path::{Path, PathBuf};
@@ -176,6 +176,13 @@ impl Case {
     pub fn why(&self) -> Option<&str> {
         let said = || self.notes().said.iter().rev().find(|s| s.level == Level::Reason).map(|s| &*s.text);
         self.reason.as_deref().or_else(|| self.failure.as_ref().map(|f| f.message.as_str())).or_else(said)
+    }
+
+    /// Where it went wrong, innermost first; or else where its first subcase did that went wrong.
+    pub fn places(&self) -> impl Iterator<Item = &Place> {
+        let of_subcase = self.notes().subcases.iter().find_map(|s| s.failure.as_deref().filter(|_| s.outcome.is_bad()));
+        let failure = self.failure.as_deref().filter(|failure| !failure.frames.is_empty()).or(of_subcase);
+        failure.into_iter().flat_map(|failure| &failure.frames).map(|frame| &frame.place)
     }
 
     /// What its last attempt said, measured and left.

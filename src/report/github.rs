@@ -10,7 +10,7 @@ use super::reports::{Opening, Report, Stream};
 use super::text::{clean, count, printable, run_reason, unfinished_word, word};
 use super::{Case, Summary};
 use crate::error::{Result, Whereabouts};
-use crate::event::{Change, Event, Outcome, Place, Role, Verdict};
+use crate::event::{Event, Outcome, Place, Role, Verdict};
 use std::fmt::Write as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -84,8 +84,7 @@ fn commands(summary: &Summary) -> String {
 fn warnings(summary: &Summary) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for case in summary.cases() {
-        let worse = case.notes().comparisons.iter().filter(|c| c.change == Change::Worse);
-        all.extend(worse.map(|c| (case.id.to_string(), format!("{}: {}", c.name, c.text))));
+        all.extend(case.notes().worse().map(|c| (case.id.to_string(), format!("{}: {}", c.name, c.text))));
         let why = || case.why().unwrap_or_default().to_string();
         match case.outcome {
             Some(Outcome::Flaky | Outcome::Partial) => all.push((title(case), why())),
@@ -116,9 +115,9 @@ fn message(case: &Case, summary: &Summary) -> String {
 
 /// Where it went wrong: in a file that GitHub may have, so not in a library inside the program.
 fn place(case: &Case) -> Option<Place> {
-    let frames = case.failure.iter().flat_map(|f| &f.frames).map(|f| &f.place);
-    let found = frames.into_iter().find(|p| !p.file.is_empty() && !p.file.starts_with("builtin:")).cloned();
-    let file = || case.file.to_str().filter(|f| !f.is_empty() && !f.starts_with("builtin:"));
+    let is_outside = |file: &str| !file.is_empty() && !file.starts_with("builtin:");
+    let file = || case.file.to_str().filter(|file| is_outside(file));
+    let found = case.places().find(|place| is_outside(&place.file)).cloned();
     found.or_else(|| Some(Place { file: file()?.to_string(), line: 0, column: 0 }))
 }
 

@@ -86,7 +86,7 @@ fn head(out: &mut String, summary: &Summary) {
 fn not_passed(out: &mut String, summary: &Summary) {
     let bad: Vec<&Case> = summary.not_passed().collect();
     table(out, "Not passed", &["", "what", "why", "where"], &bad, |case| {
-        let place = case.failure.as_ref().and_then(|f| f.frames.first()).map(|f| f.place.to_string());
+        let place = case.places().next().map(ToString::to_string);
         let why = case.why().map_or_else(|| inline(run_reason(summary.verdict())), inline);
         [state(case).into(), whole(case), why, place.map(|p| code(&p)).unwrap_or_default()]
     });

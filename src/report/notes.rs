@@ -1,7 +1,7 @@
 //! What a testcase (or the run itself) has said, measured and left behind, within bounds.
 
 use super::entry::{Entry, subcase_name};
-use crate::event::{Better, Comparison, Counts, Fact, Failure, Level, Outcome, Spread};
+use crate::event::{Better, Change, Comparison, Counts, Fact, Failure, Level, Outcome, Spread};
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -117,6 +117,11 @@ impl Notes {
 
     pub fn warnings(&self) -> impl Iterator<Item = &Said> {
         self.said_as(Level::Warning)
+    }
+
+    /// The values that are worse than before, or out of their limits.
+    pub fn worse(&self) -> impl Iterator<Item = &Comparison> {
+        self.comparisons.iter().filter(|c| c.change == Change::Worse)
     }
 
     pub fn said_as(&self, level: Level) -> impl Iterator<Item = &Said> {

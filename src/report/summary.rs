@@ -413,10 +413,10 @@ impl Summary {
         self.cases.iter().filter(|c| c.is_bad())
     }
 
-    /// How many warnings there are in the whole run.
+    /// How many warnings there are in the whole run; a value that is worse than before is one.
     pub fn warnings(&self) -> usize {
         let of_cases = self.cases.iter().flat_map(Case::all_notes);
-        of_cases.chain([&self.notes]).map(|notes| notes.warnings().count()).sum()
+        of_cases.chain([&self.notes]).map(|notes| notes.warnings().count() + notes.worse().count()).sum()
     }
 
     /// When the last event was.

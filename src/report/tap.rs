@@ -7,6 +7,8 @@
 //! Failed, errored, blocked and unfinished are `not ok`; skipped is `ok … # SKIP reason`. A clean-up that went wrong is `not ok` with a
 //! `# TODO`, which is how TAP says that something does not count. A run that was stopped or died ends with `Bail out!`.
 //!
+//! A `prove` that is older than version 14 complains of the first line alone: `sed '1s/14/13/' report.tap`.
+//!
 //! # Source
 //! <https://testanything.org/tap-version-14-specification.html>
 

@@ -1,6 +1,6 @@
 //! The rows of the database, each written from the summary.
 
-use crate::event::{Better, Change, Level, Outcome, Role};
+use crate::event::{Better, Level, Outcome, Role};
 use crate::report::{Case, Notes, Summary};
 use crate::time::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, named_params, params};
@@ -94,7 +94,7 @@ pub fn result(transaction: &Transaction<'_>, run: i64, place: usize, case: &Case
         if ended { case.why() } else { None },
         failure.map(|f| f.kind.word()),
         failure.map(|f| f.blame.word()),
-        failure.and_then(|f| f.frames.first()).map(|f| f.place.to_string()),
+        case.places().next().map(ToString::to_string),
         case.first_started().map(time),
         case.ended.map(time),
         ended.then_some(case.took),
@@ -145,11 +145,7 @@ fn noted(transaction: &Transaction<'_>, run: i64, case: i64, attempt: u32, notes
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
     for c in &notes.comparisons {
-        let change = match c.change {
-            Change::Better => "better",
-            Change::Same => "same",
-            Change::Worse => "worse",
-        };
+        let change = c.change.word();
         let (samples, before) = (c.samples as i64, c.samples_before as i64);
         statement.execute((
             case,
