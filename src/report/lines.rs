@@ -288,17 +288,17 @@ impl Lines {
             return;
         }
         let run = summary.run();
-        let (running, waiting): (Vec<&Case>, Vec<&Case>) =
-            summary.cases().iter().filter(|case| case.outcome.is_none()).partition(|case| case.has_begun());
-        let finished = summary.cases().len() - running.len() - waiting.len();
-        let (running, waiting) = (running.len(), waiting.len());
+        let all: Vec<&Case> = summary.cases().iter().filter(|case| case.role == Role::Testcase).collect();
+        let running = all.iter().filter(|case| case.outcome.is_none() && case.has_begun()).count();
+        let finished = all.iter().filter(|case| case.outcome.is_some()).count();
+        let waiting = all.len() - finished - running;
         let (have, was) = (if finished == 1 { "has" } else { "have" }, if running == 1 { "was" } else { "were" });
         let head = self.paint.bold(&format!("xrt {}", clean(&run.version)));
         let _ = writeln!(
             out,
             "{head}  run {}  resumed: {finished} of {} {have} a result, {running} {was} running, {waiting} had not started",
             clean(&run.id),
-            summary.cases().len()
+            all.len()
         );
     }
 

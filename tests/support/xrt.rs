@@ -69,11 +69,16 @@ impl Xrt {
         self.file(name, text).testcase(name)
     }
 
-    /// Puts an executable there and runs it.
-    pub fn program(self, name: &str, text: impl AsRef<[u8]>) -> Xrt {
+    /// Puts an executable there.
+    pub fn executable(self, name: &str, text: impl AsRef<[u8]>) -> Xrt {
         let xrt = self.file(name, text);
         fs::set_permissions(xrt.dir().join(name), fs::Permissions::from_mode(0o755)).unwrap();
-        xrt.testcase(&format!("./{name}"))
+        xrt
+    }
+
+    /// Puts an executable there and runs it.
+    pub fn program(self, name: &str, text: impl AsRef<[u8]>) -> Xrt {
+        self.executable(name, text).testcase(&format!("./{name}"))
     }
 
     /// Runs a testcase (`--testcase`).
@@ -96,6 +101,11 @@ impl Xrt {
 
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Xrt {
         self.environment.insert(name.into(), value.as_ref().to_owned());
+        self
+    }
+
+    pub fn without(mut self, name: &str) -> Xrt {
+        self.environment.remove(OsStr::new(name));
         self
     }
 
@@ -152,6 +162,11 @@ impl Running {
     /// Where it runs.
     pub fn dir(&self) -> &Path {
         self.xrt.dir()
+    }
+
+    /// Another command in the same directory and environment, while this one runs.
+    pub fn beside(&self) -> Xrt {
+        Xrt { testcases: Vec::new(), args: Vec::new(), ..self.xrt.clone() }
     }
 
     /// Waits until its event log has a fact of this sort.

@@ -108,9 +108,6 @@ fn rerun(io: &Io, path: &Path, dir: &Path) -> Result<Exit> {
     let forgotten: &[&str] = if before.is_some_and(|before| before.pace.until_fail) { &["until_fail", "repeat"] } else { &[] };
     let given = given(io, &command)?;
     // The log tells which run it is the rest of, so that it can be resumed itself.
-    // One round is enough to see whether it passes now.
-    let once = parsed(&command, &past.command)?.pace.until_fail;
-    let not: &[&str] = if once { &["rerun_failed", "until_fail", "repeat"] } else { &["rerun_failed"] };
     let (mut words, environment) = as_it_was(io, &command, &past, &given, &["rerun_failed"], forgotten)?;
     words.insert(1, format!("--rerun-failed={}", dir.display()));
     let (io, args) = recorded(io, &command, &past, words, environment)?;

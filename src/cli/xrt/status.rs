@@ -6,7 +6,7 @@ use crate::cli::{Io, table};
 use crate::error::{Exit, Kind, Result};
 use crate::event::log::{self, LogReader};
 use crate::event::{Outcome, Role, Verdict};
-use crate::report::{Case, Summary, Verbosity, printable};
+use crate::report::{Case, Summary, Verbosity, count, printable};
 use crate::time::Timestamp;
 use crate::unit::{seconds_to_duration, show_duration};
 use std::path::{Path, PathBuf};
@@ -99,25 +99,24 @@ impl Status<'_> {
         text
     }
 
-    /// "40 planned: 12 have a result (10 passed, 2 failed), 3 were running, 25 had not started".
+    /// "40 testcases: 12 have a result (10 passed, 2 failed), 3 were running, 25 had not started".
     fn tally(&self) -> String {
-        let cases = self.summary.cases();
-        let with = |outcome: Outcome| cases.iter().filter(|case| case.outcome == Some(outcome)).count();
-        let ended: Vec<String> = Outcome::ALL
-            .iter()
-            .map(|o| (with(*o), o.word()))
-            .filter(|(n, _)| *n > 0)
-            .map(|(n, word)| format!("{n} {word}"))
-            .collect();
-        let finished = cases.iter().filter(|case| case.outcome.is_some()).count();
-        let begun = cases.iter().filter(|case| case.outcome.is_none() && case.has_begun()).count();
-        let how = if ended.is_empty() { String::new() } else { format!(" ({})", ended.join(", ")) };
-        let (running, waiting) = if self.is_live { ("running", "waiting") } else { ("were running", "had not started") };
-        format!(
-            "{} planned: {finished} have a result{how}, {begun} {running}, {} {waiting}",
-            cases.len(),
-            cases.len() - finished - begun
-        )
+        let all: Vec<&Case> = self.summary.cases().iter().filter(|case| case.role == Role::Testcase).collect();
+        let with = |outcome: Outcome| all.iter().filter(|case| case.outcome == Some(outcome)).count();
+        let results = Outcome::ALL.map(|outcome| (with(outcome), outcome.word()));
+        let named: Vec<String> = results.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+        let how = if named.is_empty() { String::new() } else { format!(" ({})", named.join(", ")) };
+        let finished: usize = results.iter().map(|(n, _)| n).sum();
+        let begun = all.iter().filter(|case| case.outcome.is_none() && case.has_begun()).count();
+        let waiting = all.len() - finished - begun;
+        let have = if finished == 1 { "has" } else { "have" };
+        let (running, not_begun) = match (self.is_live, begun) {
+            (true, _) => ("running", "waiting"),
+            (false, 1) => ("was running", "had not started"),
+            (false, _) => ("were running", "had not started"),
+        };
+        let tests = count(all.len(), "testcase");
+        format!("{tests}: {finished} {have} a result{how}, {begun} {running}, {waiting} {not_begun}")
     }
 
     fn row(&self, case: &Case) -> Vec<String> {
