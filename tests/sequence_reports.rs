@@ -302,6 +302,7 @@ fn each_attempt_has_a_log_of_its_own_and_a_resumed_one_goes_on() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the whole document is shown")]
 fn junit_has_attempts_in_the_form_of_surefire_and_clean_ups_that_turn_nothing_red() {
     let xml = String::from_utf8(junit(&summary_of(&eventful())).unwrap()).unwrap();
     let kept: Vec<&str> = xml.lines().filter(|l| !l.contains("<property name=\"arg") && !l.contains("name=\"xrt\"")).collect();

@@ -132,90 +132,92 @@ impl Lines {
     }
 
     fn lines_of(&mut self, event: &Event, summary: &Summary, out: &mut String) {
-        let case = event.case.as_ref().and_then(|id| summary.case(id));
-        let name = case.map_or("", |c| c.id.as_str());
-        let done = summary.finished();
-        let mut note = |word, text: &str| {
-            let name = if self.single { "" } else { name };
-            for text in text.split('\n') {
-                self.row(&Row { at: event.at, word: self.note_word(word), name, took: None, text }, done, summary, out);
-            }
-        };
         match &event.fact {
             Fact::RunStarted(_) => self.begin(summary, out),
             Fact::RunResumed { .. } => self.resumed(summary, out),
             Fact::PlanExtended { plan, .. } => {
                 self.measure(summary);
-                if self.says(Verbosity::Verbose) {
-                    let text = format!("{} more in the plan", plan.len());
-                    self.row(
-                        &Row { at: event.at, word: self.note_word("PLAN"), name: "", took: None, text: &text },
-                        done,
-                        summary,
-                        out,
-                    );
-                }
+                self.note(event, ("PLAN", Verbosity::Verbose), &format!("{} more in the plan", plan.len()), summary, out);
             }
-            Fact::StepStarted { .. } | Fact::StepFinished { .. } if self.says(Verbosity::Verbose) => {
+            Fact::StepStarted { .. } | Fact::StepFinished { .. } => {
                 let text = step_text(&event.fact, summary);
                 if !text.is_empty() {
-                    note("GROUP", &text);
+                    self.note(event, ("GROUP", Verbosity::Verbose), &text, summary, out);
                 }
             }
-            Fact::CaseStarted { attempt, .. } if self.says(Verbosity::Verbose) => {
-                let title = case.map_or("", |c| &c.title);
-                if *attempt > 1 { note("START", &format!("attempt {attempt}")) } else { note("START", title) }
+            Fact::Subcase { .. } | Fact::AttemptFinished { .. } | Fact::CaseFinished { .. } => self.result(event, summary, out),
+            _ => self.work(event, summary, out),
+        }
+    }
+
+    /// A line about something that is no result, with its word, if so much is said.
+    fn note(&self, event: &Event, (word, from): (&str, Verbosity), text: &str, summary: &Summary, out: &mut String) {
+        if !self.says(from) {
+            return;
+        }
+        let name = if self.single { "" } else { event.case.as_ref().map_or("", |id| id.as_str()) };
+        for text in text.split('\n') {
+            let word = self.note_word(word);
+            self.row(&Row { at: event.at, word, name, took: None, text }, summary.finished(), summary, out);
+        }
+    }
+
+    /// What a testcase does.
+    fn work(&self, event: &Event, summary: &Summary, out: &mut String) {
+        let mut note = |word, from, text: &str| self.note(event, (word, from), text, summary, out);
+        match &event.fact {
+            Fact::CaseStarted { attempt: 1, .. } => {
+                let title = event.case.as_ref().and_then(|id| summary.case(id)).map_or("", |c| &c.title);
+                note("START", Verbosity::Verbose, title);
+            }
+            Fact::CaseStarted { attempt, .. } => note("START", Verbosity::Verbose, &format!("attempt {attempt}")),
+            Fact::PhaseStarted { phase } => note("PHASE", Verbosity::Calls, phase.word()),
+            Fact::Logged { level, text } => match level {
+                // Of the run itself: that it is being stopped.
+                Level::Warning if event.case.is_none() => note("WARN", Verbosity::Quiet, text),
+                Level::Warning => note("WARN", Verbosity::Normal, text),
+                Level::Step => note("STEP", Verbosity::Verbose, text),
+                Level::Comment | Level::Result => note("NOTE", Verbosity::Verbose, text),
+                Level::Verbose | Level::Reason | Level::Delimiter => note("LOG", Verbosity::Calls, text),
+            },
+            Fact::ActionStarted { machine, what, .. } => {
+                let on = machine.as_ref().map(|m| format!("{m}: ")).unwrap_or_default();
+                note("CALL", Verbosity::Calls, &format!("{on}{what}"));
+            }
+            Fact::ActionFinished { took, end, .. } => {
+                let (ActionEnd::Ok(said) | ActionEnd::Failed(said)) = end;
+                let mark = if matches!(end, ActionEnd::Ok(_)) { "ok" } else { "failed" };
+                note("", Verbosity::Calls, &format!("{mark} after {}  {said}", seconds(*took)));
+            }
+            Fact::Measured { name, value, unit, .. } => {
+                note("VALUE", Verbosity::Verbose, &format!("{name} = {} {unit}", show_number(*value)));
+            }
+            Fact::Compared(comparison) => {
+                let from = if comparison.change == Change::Same { Verbosity::Verbose } else { Verbosity::Normal };
+                note(change_word(comparison.change), from, &compared(comparison));
+            }
+            _ => {}
+        }
+    }
+
+    /// How something ended.
+    fn result(&self, event: &Event, summary: &Summary, out: &mut String) {
+        let Some(case) = event.case.as_ref().and_then(|id| summary.case(id)) else { return };
+        let (at, done) = (event.at, summary.finished());
+        match &event.fact {
+            Fact::Subcase { group, name, outcome, reason, took, .. } if self.says(Verbosity::Normal) || outcome.is_bad() => {
+                let name = subcase_name(group, name);
+                let name = if self.single { format!("  {name}") } else { format!("  {} {name}", case.id) };
+                let (word, text) = (self.outcome_word(*outcome), reason.as_deref().unwrap_or_default());
+                self.row(&Row { at, word, name: &name, took: Some(*took), text }, done, summary, out);
             }
             Fact::AttemptFinished { attempt, outcome, reason, took, failure } if self.says(Verbosity::Normal) => {
                 let why = reason.as_deref().or(failure.as_ref().map(|f| f.message.as_str())).unwrap_or_default();
                 let text = format!("attempt {attempt}: {}", with_place(why, failure.as_deref()));
-                let word = self.outcome_word(*outcome);
-                self.row(&Row { at: event.at, word, name, took: Some(*took), text: &text }, done, summary, out);
+                let (word, name) = (self.outcome_word(*outcome), case.id.as_str());
+                self.row(&Row { at, word, name, took: Some(*took), text: &text }, done, summary, out);
             }
-            Fact::PhaseStarted { phase } if self.says(Verbosity::Calls) => note("PHASE", phase.word()),
-            Fact::Logged { level, text } => {
-                let (word, from) = match level {
-                    // Of the run itself: that it is being stopped.
-                    Level::Warning if event.case.is_none() => ("WARN", Verbosity::Quiet),
-                    Level::Warning => ("WARN", Verbosity::Normal),
-                    Level::Step => ("STEP", Verbosity::Verbose),
-                    Level::Comment | Level::Result => ("NOTE", Verbosity::Verbose),
-                    Level::Verbose | Level::Reason | Level::Delimiter => ("LOG", Verbosity::Calls),
-                };
-                if self.says(from) {
-                    note(word, text);
-                }
-            }
-            Fact::ActionStarted { machine, what, .. } if self.says(Verbosity::Calls) => {
-                let on = machine.as_ref().map(|m| format!("{m}: ")).unwrap_or_default();
-                note("CALL", &format!("{on}{what}"));
-            }
-            Fact::ActionFinished { took, end, .. } if self.says(Verbosity::Calls) => {
-                let (ActionEnd::Ok(said) | ActionEnd::Failed(said)) = end;
-                let mark = if matches!(end, ActionEnd::Ok(_)) { "ok" } else { "failed" };
-                note("", &format!("{mark} after {}  {said}", seconds(*took)));
-            }
-            Fact::Measured { name: metric, value, unit, .. } if self.says(Verbosity::Verbose) => {
-                note("VALUE", &format!("{metric} = {} {unit}", show_number(*value)));
-            }
-            Fact::Compared(comparison) => {
-                let from = if comparison.change == Change::Same { Verbosity::Verbose } else { Verbosity::Normal };
-                if self.says(from) {
-                    note(change_word(comparison.change), &compared(comparison));
-                }
-            }
-            Fact::Subcase { group, name: sub, outcome, reason, took, .. } if self.says(Verbosity::Normal) || outcome.is_bad() => {
-                let sub = subcase_name(group, sub);
-                let name = if self.single { sub } else { format!("{name} {sub}") };
-                let word = self.outcome_word(*outcome);
-                let text = reason.as_deref().unwrap_or_default();
-                self.row(&Row { at: event.at, word, name: &format!("  {name}"), took: Some(*took), text }, done, summary, out);
-            }
-            Fact::CaseFinished { .. } => {
-                if let Some(case) = case {
-                    self.finished(event.at, case, done, summary, out);
-                }
-            }
+            Fact::CaseFinished { .. } => self.finished(at, case, done, summary, out),
             _ => {}
         }
     }

@@ -4,7 +4,7 @@ use super::entry::{Entry, subcase_name};
 use crate::event::{Better, Change, Comparison, Counts, Fact, Failure, Level, Outcome, Spread};
 use crate::time::Timestamp;
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// How many of a log's last entries are kept.
 const TAIL_KEPT: usize = 100;
@@ -128,32 +128,29 @@ impl Notes {
         self.said.iter().filter(move |s| s.level == level)
     }
 
-    pub(super) fn say(&mut self, at: Timestamp, level: Level, text: &str) {
-        if matches!(level, Level::Verbose | Level::Delimiter) {
-            return;
-        }
-        let said = Said { at, level, text: shortened(text) };
-        self.dropped += usize::from(!push(&mut self.said, SAID_KEPT, said));
-    }
-
-    pub(super) fn measure(&mut self, metric: Metric) {
-        self.dropped += usize::from(!push(&mut self.metrics, RESULTS_KEPT, metric));
-    }
-
-    pub(super) fn compare(&mut self, comparison: &Comparison) {
-        self.dropped += usize::from(!push(&mut self.comparisons, RESULTS_KEPT, comparison.clone()));
-    }
-
-    pub(super) fn subcase(&mut self, fact: &Fact) {
-        if let Some(subcase) = Subcase::of(fact) {
-            self.subcase_counts[subcase.outcome as usize] += 1;
-            self.dropped += usize::from(!push(&mut self.subcases, RESULTS_KEPT, subcase));
-        }
-    }
-
-    pub(super) fn attach(&mut self, name: &str, path: &Path, bytes: u64) {
-        let file = Attachment { name: name.into(), path: path.to_path_buf(), bytes };
-        self.dropped += usize::from(!push(&mut self.files, SAID_KEPT, file));
+    /// Takes in what was said, measured, compared, judged or saved; nothing of any other fact.
+    pub(super) fn take(&mut self, at: Timestamp, fact: &Fact) {
+        let fits = match fact {
+            Fact::Logged { level: Level::Verbose | Level::Delimiter, .. } => true,
+            Fact::Logged { level, text } => push(&mut self.said, SAID_KEPT, || Said { at, level: *level, text: shortened(text) }),
+            Fact::Measured { name, value, unit, better, spread } => push(&mut self.metrics, RESULTS_KEPT, || {
+                let (name, unit) = (name.as_str().into(), unit.as_str().into());
+                Metric { at, name, value: *value, unit, better: *better, spread: *spread }
+            }),
+            Fact::Compared(comparison) => push(&mut self.comparisons, RESULTS_KEPT, || Comparison::clone(comparison)),
+            Fact::Attached { name, path, bytes } => {
+                push(&mut self.files, SAID_KEPT, || Attachment { name: name.clone(), path: path.clone(), bytes: *bytes })
+            }
+            Fact::Subcase { group, name, outcome, reason, took, failure } => {
+                self.subcase_counts[*outcome as usize] += 1;
+                push(&mut self.subcases, RESULTS_KEPT, || {
+                    let (group, name, reason, failure) = (group.clone(), name.clone(), reason.clone(), failure.clone());
+                    Subcase { group, name, outcome: *outcome, reason, took: *took, failure }
+                })
+            }
+            _ => true,
+        };
+        self.dropped += usize::from(!fits);
     }
 
     /// False when one of that number was running already.
@@ -162,7 +159,7 @@ impl Notes {
         self.actions.retain(|a| a.number != number);
         let is_new = self.actions.len() == before;
         let action = RunningAction { number, since: at, machine: machine.map(Into::into), what: what.into(), progress: None };
-        self.dropped += usize::from(!push(&mut self.actions, RESULTS_KEPT, action));
+        self.dropped += usize::from(!push(&mut self.actions, RESULTS_KEPT, || action));
         is_new
     }
 
@@ -219,13 +216,6 @@ impl Notes {
 }
 
 impl Subcase {
-    /// As a fact tells of it; nothing when the fact is another.
-    pub(super) fn of(fact: &Fact) -> Option<Subcase> {
-        let Fact::Subcase { group, name, outcome, reason, took, failure } = fact else { return None };
-        let (group, name, reason, failure) = (group.clone(), name.clone(), reason.clone(), failure.clone());
-        Some(Subcase { group, name, outcome: *outcome, reason, took: *took, failure })
-    }
-
     /// As people name it.
     pub fn full_name(&self) -> String {
         subcase_name(&self.group, &self.name)
@@ -237,10 +227,10 @@ impl Subcase {
 }
 
 /// False when there is no room for it.
-fn push<T>(list: &mut Vec<T>, most: usize, item: T) -> bool {
+fn push<T>(list: &mut Vec<T>, most: usize, item: impl FnOnce() -> T) -> bool {
     let fits = list.len() < most;
     if fits {
-        list.push(item);
+        list.push(item());
     }
     fits
 }

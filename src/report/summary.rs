@@ -5,7 +5,7 @@
 
 use super::case::{Case, End};
 use super::judgement::worse;
-use super::notes::{Metric, Notes, Progress};
+use super::notes::{Notes, Progress};
 use super::tree::{Step, Steps, Tree};
 use crate::event::{Beginning, Counts, Criteria, Event, Fact, Outcome, Planned, PlannedStep, Role, Verdict};
 use crate::name::CaseId;
@@ -142,31 +142,22 @@ impl Summary {
     fn of_notes(&mut self, event: &Event) {
         let at = event.at;
         let notes = self.notes_mut(event);
-        match &event.fact {
+        let odd = match &event.fact {
             Fact::ActionStarted { action, machine, what } => {
-                if !notes.action_started(*action, at, machine.as_deref(), what) {
-                    self.odd(event, "an action began twice");
-                }
+                (!notes.action_started(*action, at, machine.as_deref(), what)).then_some("an action began twice")
             }
-            Fact::ActionFinished { action, .. } => {
-                if !notes.action_ended(*action) {
-                    self.odd(event, "an action ended that had not begun");
-                }
-            }
+            Fact::ActionFinished { action, .. } => (!notes.action_ended(*action)).then_some("an action ended that had not begun"),
             Fact::Progressed { action, text, part } => {
-                if !notes.progressed(*action, Progress { at, text: text.as_str().into(), part: *part }) {
-                    self.odd(event, "progress of an action that is not running");
-                }
+                let progress = Progress { at, text: text.as_str().into(), part: *part };
+                (!notes.progressed(*action, progress)).then_some("progress of an action that is not running")
             }
-            Fact::Logged { level, text } => notes.say(at, *level, text),
-            Fact::Measured { name, value, unit, better, spread } => {
-                let (name, unit) = (name.as_str().into(), unit.as_str().into());
-                notes.measure(Metric { at, name, value: *value, unit, better: *better, spread: *spread });
+            fact => {
+                notes.take(at, fact);
+                None
             }
-            Fact::Compared(comparison) => notes.compare(comparison),
-            Fact::Subcase { .. } => notes.subcase(&event.fact),
-            Fact::Attached { name, path, bytes } => notes.attach(name, path, *bytes),
-            _ => {}
+        };
+        if let Some(what) = odd {
+            self.odd(event, what);
         }
     }
 

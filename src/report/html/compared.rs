@@ -50,7 +50,7 @@ fn cells(comparison: &Comparison) -> Markup {
     let (tone, word) = match comparison.change {
         Change::Worse => ("failed", "▼ worse"),
         Change::Better => ("passed", "▲ better"),
-        Change::Same => ("", "= the same"),
+        Change::Same => ("soft", "= the same"),
     };
     let percent = (comparison.now - comparison.before) / comparison.before.abs() * 100.0;
     html! {
