@@ -60,7 +60,12 @@ pub const SINKS: &[SinkKind] = &[
         file: Some("summary.md"),
         open: markdown::open,
     },
-    SinkKind { word: "results", about: "the original's results.xml of a whole run", file: Some("results.xml"), open: results::open },
+    SinkKind {
+        word: "results",
+        about: "the original's results.xml of a whole run",
+        file: Some("results.xml"),
+        open: results::open,
+    },
     SinkKind {
         word: "sqlite",
         about: "a database of many runs, for questions over time",

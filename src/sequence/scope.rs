@@ -4,7 +4,7 @@ use super::reference::{self, Piece};
 use super::source::Source;
 use super::xml::{Attribute, Element};
 use crate::diagnostic::{At, Diagnostic, Severity};
-use crate::name::did_you_mean;
+use crate::name::{did_you_mean, nearest};
 use crate::unit::{parse_boolean, parse_duration};
 use crate::vars::{Layer, Variables};
 use std::collections::BTreeMap;
@@ -200,25 +200,25 @@ impl<'a> Scope<'a> {
     }
 
     fn unknown_param(&mut self, name: &str, at: At) {
-        let help = match self.variables.get(name) {
-            Some(_) => Some(format!("it is a variable: write `%{name}%`, or give it a `<default>`")),
-            None => did_you_mean(name, self.params.keys().map(String::as_str))
-                .or_else(|| Some("give it a `<default>`; `${` that is text is written `$${`".to_string())),
-        };
-        self.wrong("unknown-parameter", at, format!("nothing gives `${{{}}}` a value here", short(name)), help);
+        self.wrong_with("unknown-parameter", at, format!("nothing gives `${{{}}}` a value here", short(name)), |scope| {
+            if scope.variables.get(name).is_some() {
+                return Some(format!("it is a variable: write `%{name}%`, or give it a `<default>`"));
+            }
+            did_you_mean(name, scope.params.keys().map(String::as_str))
+                .or_else(|| Some("give it a `<default>`; `${` that is text is written `$${`".to_string()))
+        });
     }
 
     fn unknown_variable(&mut self, name: &str, at: At) {
-        let path = name.replace(':', "/");
-        let help = match self.params.contains_key(name) {
-            true => Some(format!("it is a parameter: write `${{{name}}}`")),
-            false => crate::name::nearest(&path, self.variables.names())
-                .map(|near| format!("did you mean `%{}%`?", near.replace('/', ":")))
-                .or_else(|| {
-                    Some(format!("set it in `<variables>` or with -D {path}=…; a percent sign that is text is written `%%`"))
-                }),
-        };
-        self.wrong("unknown-variable", at, format!("there is no variable `{name}`"), help);
+        self.wrong_with("unknown-variable", at, format!("there is no variable `{}`", short(name)), |scope| {
+            let path = name.replace(':', "/");
+            if scope.params.contains_key(name) {
+                return Some(format!("it is a parameter: write `${{{name}}}`"));
+            }
+            nearest(&path, scope.variables.names()).map(|near| format!("did you mean `%{}%`?", near.replace('/', ":"))).or_else(
+                || Some(format!("set it in `<variables>` or with -D {path}=…; a percent sign that is text is written `%%`")),
+            )
+        });
     }
 
     /// Keeps texts within bounds: what is behind them is an error in both modes.
@@ -340,21 +340,20 @@ impl Scope<'_> {
     pub fn check(&mut self, element: &Element, form: &Form) {
         for Attribute { name, name_at, .. } in &element.attributes {
             if !form.attributes.contains(&name.as_str()) {
-                let help = match form.attributes.is_empty() {
-                    true => Some("it has no attributes".to_string()),
-                    false => did_you_mean(name, form.attributes.iter().copied()),
-                };
-                self.wrong("unknown-attribute", *name_at, format!("`<{}>` has no attribute `{}`", element.name, short(name)), help);
+                let message = format!("`<{}>` has no attribute `{}`", element.name, short(name));
+                self.wrong_with("unknown-attribute", *name_at, message, |_| match form.attributes {
+                    [] => Some("it has no attributes".to_string()),
+                    attributes => did_you_mean(name, attributes.iter().copied()),
+                });
             }
         }
         if let Some(children) = form.children {
             for child in element.children.iter().filter(|c| !children.contains(&c.name.as_str())) {
-                let help = match children.is_empty() {
-                    true => Some("nothing can be in it".to_string()),
-                    false => did_you_mean(&child.name, children.iter().copied()),
-                };
                 let message = format!("there is no `<{}>` in `<{}>`", short(&child.name), element.name);
-                self.wrong("unknown-element", child.at, message, help);
+                self.wrong_with("unknown-element", child.at, message, |_| match children {
+                    [] => Some("nothing can be in it".to_string()),
+                    children => did_you_mean(&child.name, children.iter().copied()),
+                });
             }
         }
         if !form.text && !element.text.is_empty() {
@@ -368,37 +367,58 @@ impl Scope<'_> {
 impl Scope<'_> {
     /// Tells something that is wrong: an error in strict mode, a warning in lenient mode.
     pub fn wrong(&mut self, rule: &'static str, at: At, message: impl Into<String>, help: Option<String>) {
-        let diagnostic = self.source.error(rule, at, message.into()).help(help);
-        self.tell(if self.mode == Mode::Lenient { diagnostic.warning() } else { diagnostic });
+        self.say(self.usual(), rule, at, message.into(), |_| help);
+    }
+
+    /// The same, with a help that is only worked out where it is told: a loop comes by very often.
+    fn wrong_with(&mut self, rule: &'static str, at: At, message: String, help: impl FnOnce(&Self) -> Option<String>) {
+        self.say(self.usual(), rule, at, message, help);
     }
 
     /// Tells something that is an error in both modes.
     pub fn fatal(&mut self, rule: &'static str, at: At, message: impl Into<String>, help: Option<String>) {
-        let diagnostic = self.source.error(rule, at, message.into()).help(help);
-        self.tell(diagnostic);
+        self.say(Severity::Error, rule, at, message.into(), |_| help);
     }
 
     /// Tells something that is a warning in both modes.
     pub fn warn(&mut self, rule: &'static str, at: At, message: impl Into<String>, help: Option<String>) {
-        let diagnostic = self.source.error(rule, at, message.into()).help(help).warning();
+        self.say(Severity::Warning, rule, at, message.into(), |_| help);
+    }
+
+    fn say(&mut self, severity: Severity, rule: &'static str, at: At, message: String, help: impl FnOnce(&Self) -> Option<String>) {
+        let is_same = |d: &Diagnostic| {
+            (d.rule, d.place.line, d.place.column) == (rule, at.line, at.column)
+                && d.message == message
+                && d.place.file == self.source.file()
+        };
+        if self.has_room(severity) && !self.found.iter().any(is_same) {
+            let help = help(self);
+            self.tell(Diagnostic { severity, ..self.source.error(rule, at, message).help(help) });
+        }
+    }
+
+    /// Tells what was found elsewhere. Not without end: behind the limit there is one more, which says so.
+    pub fn tell(&mut self, diagnostic: Diagnostic) {
+        if self.found.len() != MOST_TOLD {
+            if self.has_room(diagnostic.severity) && !self.found.contains(&diagnostic) {
+                self.found.push(diagnostic);
+            }
+            return;
+        }
+        let message = format!("more than {MOST_TOLD} things are wrong; the rest is not told");
+        let more = Diagnostic { severity: self.usual(), ..self.source.error("more", At::default(), message) };
+        self.found.push(more);
         self.tell(diagnostic);
     }
 
-    /// Once for each thing, however many rounds of a loop come by; and not without end.
-    pub fn tell(&mut self, diagnostic: Diagnostic) {
-        let is_same = |d: &Diagnostic| d.rule == diagnostic.rule && d.place == diagnostic.place && d.message == diagnostic.message;
-        if self.found.iter().any(is_same) {
-            return;
-        }
-        let is_full = self.found.len() >= MOST_TOLD;
-        // An error is never left out when there is none yet: without it the sequence would run.
-        if !is_full || diagnostic.severity == Severity::Error && self.found.iter().all(|d| d.severity == Severity::Warning) {
-            self.found.push(diagnostic);
-        } else if self.found.len() == MOST_TOLD {
-            let last =
-                self.source.error("more", At::default(), format!("more than {MOST_TOLD} things are wrong; the rest is not told"));
-            self.found.push(if self.mode == Mode::Lenient { last.warning() } else { last });
-        }
+    /// An error is never left out when there is none yet: without it the sequence would run.
+    fn has_room(&self, severity: Severity) -> bool {
+        let is_first = || severity == Severity::Error && self.found.iter().all(|d| d.severity == Severity::Warning);
+        self.found.len() <= MOST_TOLD || is_first()
+    }
+
+    fn usual(&self) -> Severity {
+        if self.mode == Mode::Lenient { Severity::Warning } else { Severity::Error }
     }
 }
 
