@@ -9,10 +9,12 @@ use std::time::Duration;
 use xenrt::error::{Error, Kind};
 use xenrt::event::{Fact, Level, Outcome, Verdict};
 use xenrt::lab::{Lab, Place};
-use xenrt::run::{Done, Group, Plan, Rounds, Settings, Step, Work};
+use xenrt::run::{Done, Group, Plan, Preparation, Rounds, Settings, Step, Work};
+use xenrt::sequence::Topology;
 use xenrt::wire::local::Local;
 
-const MOMENT: Duration = Duration::from_millis(100);
+/// Longer than anything here takes that does not wait, shorter than what does.
+const MOMENT: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(3600);
 
 /// The most that were between two facts of their lives at a time, among the cases whose name begins so.
@@ -80,7 +82,7 @@ fn a_semaphore_holds_in_all_branches_and_says_who_waits() {
         assert_eq!(ran.verdict, Verdict::Passed);
     }
     let ran = Bench::new("p(a:h@x b:p@x)").planned(one_at_a_time);
-    let ran = ran.planned(|plan| plan.cases[1].timeout = Some(4 * MOMENT)).run();
+    let ran = ran.planned(|plan| plan.cases[1].timeout = Some(MOMENT)).run();
     // Whichever was first: that it waited counts for nothing.
     assert_eq!(ran.outcomes(), "a passed, b passed");
     // The first goes on only when it has been told that the second waits.
@@ -116,13 +118,13 @@ fn the_limit_of_a_group_ends_what_runs_in_it_and_blocks_the_rest_of_it() {
     let limited = |shape: &str| Bench::new(shape).planned(|plan| group(&mut plan.root, 1).timeout = Some(MOMENT)).run();
     let ran = limited("s(s/disk(a:w b | c) d)");
     assert_eq!(ran.outcomes(), "a failed, b blocked by the group `disk`, c passed, d passed");
-    assert_eq!(ran.reason("b"), "blocked by the limit of the group `disk`, 0.1 s");
+    assert_eq!(ran.reason("b"), "blocked by the limit of the group `disk`, 0.3 s");
     assert!(
-        ran.reason("a").starts_with("the group `disk` did not end within 100ms; it was waiting for `sleep"),
+        ran.reason("a").starts_with("the group `disk` did not end within 300ms; it was waiting for `sleep"),
         "{}",
         ran.reason("a")
     );
-    has_said(&ran, "half of the time limit of the group `disk` (0.1s) is over");
+    has_said(&ran, "half of the time limit of the group `disk` (0.3s) is over");
     assert_eq!(ran.verdict, Verdict::Failed);
     assert_eq!(limited("s(s!/disk(a:w b) d)").outcomes(), "a failed, b blocked by the group `disk`, d blocked by the group `disk`");
     assert_eq!(limited("s(s!(a:w) d)").outcomes(), "a failed, d blocked by the serial");
@@ -151,7 +153,7 @@ fn the_limit_of_the_run_ends_all_but_the_clean_ups() {
     let ran = Bench::new("s(s(a:w b | c) d | e)").with(|settings| settings.run_timeout = Some(MOMENT)).run();
     assert_eq!(ran.outcomes(), "a failed, b blocked by the run, c passed, d blocked by the run, e passed");
     assert_eq!(ran.verdict, Verdict::Failed);
-    has_said(&ran, "half of the time limit of the run (0.1s) is over");
+    has_said(&ran, "half of the time limit of the run (0.3s) is over");
     let ran = Bench::new("s(a | b)").with(|settings| settings.run_timeout = Some(LONG)).run();
     assert_eq!((ran.verdict, ran.said().iter().filter(|line| line.contains("half")).count()), (Verdict::Passed, 0));
 }
@@ -159,8 +161,8 @@ fn the_limit_of_the_run_ends_all_but_the_clean_ups() {
 #[test]
 fn half_of_a_testcase_s_limit_is_told_with_what_it_waits_for() {
     let ran = Bench::new("s(a:w)").with(|settings| settings.timeout = Some(3 * MOMENT)).run();
-    has_said(&ran, "a: half of the time limit of the testcase (0.3s) is over; it is waiting for `sleep 10m00`");
-    assert_eq!(ran.reason("a"), "the testcase did not end within 300ms; it was waiting for `sleep 10m00`");
+    has_said(&ran, "a: half of the time limit of the testcase (0.9s) is over; it is waiting for `sleep 10m00`");
+    assert_eq!(ran.reason("a"), "the testcase did not end within 900ms; it was waiting for `sleep 10m00`");
     // The command line is stronger than the plan.
     let ran = Bench::new("s(a:w)").planned(|plan| plan.cases[0].timeout = Some(LONG));
     assert_eq!(ran.with(|settings| settings.timeout = Some(MOMENT)).run().outcomes(), "a failed");
@@ -247,12 +249,12 @@ fn a_clean_up_has_time_of_its_own_which_a_stop_shortens() {
     let short = |settings: &mut Settings| settings.cleanup = MOMENT;
     let ran = Bench::new("s(a | b:w c)").with(short).run();
     assert_eq!((ran.outcomes().as_str(), ran.verdict), ("a passed, b failed, c passed", Verdict::Passed));
-    assert!(ran.reason("b").starts_with("the clean-up did not end within 100ms"), "{}", ran.reason("b"));
+    assert!(ran.reason("b").starts_with("the clean-up did not end within 300ms"), "{}", ran.reason("b"));
     // One that has a limit of its own keeps it, until somebody wants the run to end.
     let own = || Bench::new("s(a:h | b:w c)").planned(|plan| plan.cases[1].timeout = Some(LONG)).with(short);
     for ran in [own().stopped_when_begun("a").run(), own().stopped_when_begun("b").run()] {
         assert!(ran.outcomes().ends_with("b failed, c passed"), "{}", ran.outcomes());
-        assert!(ran.reason("b").starts_with("the clean-up did not end within 100ms"), "{}", ran.reason("b"));
+        assert!(ran.reason("b").starts_with("the clean-up did not end within 300ms"), "{}", ran.reason("b"));
         assert_eq!(ran.verdict, Verdict::Stopped);
     }
     // The limits of the tests are not those of the clean-ups.
@@ -321,6 +323,10 @@ fn what_a_lost_blocker_would_have_blocked_is_blocked() {
 fn actions_wait_and_what_cannot_be_run_says_why() {
     let with = |work: Work| Bench::new("s(*a b)").planned(|plan| plan.cases[0].work = work);
     assert_eq!(with(Work::Sleep(Duration::ZERO)).run().outcomes(), "a passed, b passed");
+    let topology = Topology { vlans: vec!["private".into()], ..Topology::default() };
+    let ran = with(Work::Prepare(Arc::new(Preparation { topology, hosts: true }))).run();
+    assert_eq!(ran.outcomes(), "a errored, b blocked by a");
+    assert_eq!(ran.reason("a"), "cannot provision yet what the sequence asks for");
     let sleeping = with(Work::Sleep(LONG)).stopped_at(|event| matches!(event.fact, Fact::ActionStarted { .. }));
     assert_eq!(sleeping.run().outcomes(), "a errored, b -");
     let error = Error::new(Kind::NotFound, "no testcase `x.y`").help("did you mean `x.z`?");
