@@ -84,10 +84,14 @@ pub fn fingerprint(text: &str) -> u32 {
 /// The candidate nearest to a name that is not among them, where one is near enough to be meant.
 pub fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = wanted.to_lowercase();
+    let length = wanted.chars().count();
+    let most = |c: &str| (wanted.len().max(c.len()) / 3).max(1);
     candidates
         .into_iter()
+        // A name that is much longer or shorter is not near, and most are.
+        .filter(|c| c.chars().count().abs_diff(length) <= most(c) && *c != wanted)
         .map(|c| (strsim::damerau_levenshtein(&lower, &c.to_lowercase()), c))
-        .filter(|(distance, c)| *distance <= (wanted.len().max(c.len()) / 3).max(1) && *c != wanted)
+        .filter(|(distance, c)| *distance <= most(c))
         .min()
         .map(|(_, c)| c)
 }

@@ -125,6 +125,19 @@ impl Catalog {
         Ok(read)
     }
 
+    /// Whether there is anything that a reference may name. What is wrong with it, and what may be meant, says [`Catalog::one`].
+    ///
+    /// # Errors
+    /// A root cannot be read.
+    pub fn knows(&self, reference: &str) -> Result<bool> {
+        let bare = reference.strip_prefix(PACKAGE).unwrap_or(reference);
+        if Path::new(reference).exists() || self.by_name(reference).is_some() || self.by_name(bare).is_some() {
+            return Ok(true);
+        }
+        let aliases = &self.index()?.aliases;
+        Ok(aliases.contains_key(reference) || aliases.contains_key(bare))
+    }
+
     /// What a reference names: a file, a name, an alias. The original's package of all testcases may stand before it.
     fn locate(&self, reference: &str) -> Result<Candidate> {
         let path = Path::new(reference);

@@ -7,6 +7,9 @@ use crate::run::{Group, Plan};
 use crate::sequence::{Case, Dependency};
 use std::collections::{BTreeMap, HashMap};
 
+/// Among how many names the nearest is looked for.
+const MOST_NAMES: usize = 2000;
+
 /// The testcases by name, and what they wait for.
 #[derive(Default)]
 pub struct Dependencies {
@@ -62,7 +65,7 @@ impl Dependencies {
     /// Gives each case the places of what must have passed before it. What can never hold is told, and skips the case.
     pub fn settle(self, plan: &mut Plan, found: &mut Found<'_>) {
         for (place, dependency) in &self.wanted {
-            match self.needed(*place, dependency, plan, found.is_full()) {
+            match self.needed(*place, dependency, plan, !found.is_full()) {
                 Ok(needed) => plan.cases[*place].depends.push(needed),
                 Err(Unmet { rule, what, help }) => {
                     let shown = shown(dependency);
@@ -75,10 +78,10 @@ impl Dependencies {
 
     /// The testcase that a dependency names: of several with that name the last before the case at this place, as in a loop each round
     /// means its own.
-    fn needed(&self, place: usize, wanted: &Dependency, plan: &Plan, is_brief: bool) -> Result<usize, Unmet> {
+    fn needed(&self, place: usize, wanted: &Dependency, plan: &Plan, helps: bool) -> Result<usize, Unmet> {
         let Some(all) = self.known.get(&(wanted.group.clone(), wanted.name.clone())) else {
-            let names = self.known.keys().take(if is_brief { 0 } else { usize::MAX });
-            let names: Vec<String> = names.map(|(group, name)| format!("{group}:{name}")).collect();
+            let names: Vec<String> =
+                self.known.keys().take(if helps { MOST_NAMES } else { 0 }).map(|(group, name)| format!("{group}:{name}")).collect();
             let help = did_you_mean(&shown(wanted), names.iter().map(String::as_str));
             return Err(Unmet { rule: "unknown-dependency", what: "which is not in this sequence", help });
         };

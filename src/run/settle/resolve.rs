@@ -59,6 +59,10 @@ impl<'a> Resolver<'a> {
     }
 
     fn find(&self, id: &str, place: &Place, found: &mut Found<'_>) -> Result<Resolved> {
+        // Looking for what may be meant takes its time, and nobody is told any more.
+        if found.is_full() && !self.catalog.knows(id)? {
+            return Ok(Resolved::Missing(Error::new(Kind::NotFound, format!("no testcase `{id}`")).blame(Blame::Author)));
+        }
         match self.catalog.one(id) {
             Ok(Ok(testcase)) => Ok(Resolved::Testcase(Arc::new(testcase))),
             Ok(Err(diagnostics)) => {
@@ -87,20 +91,18 @@ pub struct Given {
 /// In old sequences the word `guest=NAME` says where a testcase runs. A testcase that has no such argument of its own runs there.
 pub fn arguments(testcase: &Testcase, given: &[Argument], found: &mut Found<'_>) -> Given {
     let (name, defaults) = (&testcase.name, &testcase.meta.args);
-    let mut taken = Given { args: defaults.clone(), words: Vec::new(), machine: None };
+    let mut taken = Given { args: Args::new(), words: Vec::new(), machine: None };
     for argument in given {
         if let Some(machine) = argument.text.strip_prefix("guest=").filter(|_| !defaults.contains_key("guest")) {
             taken.machine = Some(machine.to_string());
             continue;
         }
-        taken.words.push(argument.text.clone());
-        match typed_args(name, defaults, &taken.words) {
-            Ok(args) => taken.args = args,
-            Err(error) => {
-                taken.words.pop();
-                found.wrong("bad-argument", &argument.place, error.what, error.help);
-            }
+        match typed_args(name, defaults, std::slice::from_ref(&argument.text)) {
+            Ok(_) => taken.words.push(argument.text.clone()),
+            Err(error) => found.wrong("bad-argument", &argument.place, error.what, error.help),
         }
     }
+    // Each of the words can be taken, so all can.
+    taken.args = typed_args(name, defaults, &taken.words).unwrap_or_else(|_| defaults.clone());
     taken
 }
