@@ -124,7 +124,7 @@ pub const KNOWN: &[Known] = &[
     row("OPTION_NO_BUGTOOL", Nothing, "yes: fetch no status reports from hosts"),
     row("OPTION_USE_CLONE", Testcases, "yes: testcases clone a VM instead of installing one"),
     row("PASS_CRITERIA", Run, "percentages of testcases of priority 1, 2, … that must pass: 100,50"),
-    usual("PASS_RATE_STRICT", "yes", Run, "whether an errored testcase makes the sequence fail, whatever the percentages"),
+    usual("PASS_RATE_STRICT", "yes", Run, "whether testcases that errored count as not passed; no: they do not count"),
     row("PAUSE_AFTER_PREPARE", Nothing, "yes: pause once everything is prepared"),
     row("PAUSE_AFTER_PREPREPARE", Nothing, "yes: pause between preprepare and prepare"),
     row("PAUSE_BEFORE_EXIT", Nothing, "yes: pause before the end"),

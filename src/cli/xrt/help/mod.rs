@@ -15,6 +15,7 @@ Examples:
   xrt help metrics           what measured values are compared with
   xrt help addresses         how a machine is named
   xrt help sequences         what can stand in a sequence, and how it is run
+  xrt help prepare           what a sequence can ask to be provisioned
   xrt help filters           which testcases are run
   xrt help variables         who sets variables, and what they mean
   xrt help repl              the options of a subcommand";
@@ -23,7 +24,7 @@ Examples:
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct HelpArgs {
-    /// exit-codes, reports, meta, metrics, addresses, sequences, filters, variables, or a subcommand
+    /// exit-codes, reports, meta, metrics, addresses, sequences, prepare, filters, variables, or a subcommand
     pub topic: Option<String>,
 }
 
@@ -37,6 +38,7 @@ const TOPICS: &[Topic] = &[
     ("filters", filters),
     ("meta", meta),
     ("metrics", metrics),
+    ("prepare", prepare),
     ("reports", reports),
     ("sequences", sequences),
     ("variables", variables),
@@ -112,7 +114,7 @@ Host keys are recorded in ~/.local/state/xenrt/known_hosts. A changed key is a w
     .to_string()
 }
 
-/// The manual of sequences. Its examples are checked and its names compared with the grammar in `tests/plans.rs`.
+/// The manual of sequences. Its examples are checked and its words compared with the grammar in `tests/shipped.rs`.
 fn metrics(_: &Io) -> String {
     include_str!("metrics.txt").into()
 }
@@ -128,4 +130,9 @@ fn variables(io: &Io) -> String {
         .map(|known| vec![known.name.to_string(), known.reader.word().into(), format!("{}{}", known.meaning, default(known))]);
     let table = table::plain(&["NAME", "READ BY", "MEANING [DEFAULT]"], known, io.look(Verbosity::Normal).width);
     format!("{}{table}", include_str!("variables.txt"))
+}
+
+/// What a sequence can ask to be provisioned. Checked as the manual of sequences is.
+fn prepare(_: &Io) -> String {
+    include_str!("prepare.txt").to_string()
 }
