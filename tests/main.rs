@@ -30,4 +30,6 @@ mod sinks;
 mod ssh;
 mod support;
 mod tidy;
+mod topology;
+mod variables;
 mod vm;

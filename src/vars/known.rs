@@ -3,6 +3,7 @@
 //! To add one: a row, where its name comes in the alphabet. Those that something reads are checked to be named where it reads them.
 
 use super::{Layer, Variables};
+use crate::secret::names_a_secret;
 
 /// A variable with a meaning.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub struct Known {
     pub default: Option<&'static str>,
     pub reader: Reader,
     pub meaning: &'static str,
+    /// Whether its value is not to be shown, although its name does not say so.
+    is_secret: bool,
 }
 
 /// What of the harness reads a variable.
@@ -43,11 +46,15 @@ impl Reader {
 }
 
 const fn row(name: &'static str, reader: Reader, meaning: &'static str) -> Known {
-    Known { name, default: None, reader, meaning }
+    Known { name, default: None, reader, meaning, is_secret: false }
 }
 
 const fn usual(name: &'static str, default: &'static str, reader: Reader, meaning: &'static str) -> Known {
-    Known { name, default: Some(default), reader, meaning }
+    Known { name, default: Some(default), reader, meaning, is_secret: false }
+}
+
+const fn hidden(name: &'static str, reader: Reader, meaning: &'static str) -> Known {
+    Known { name, default: None, reader, meaning, is_secret: true }
 }
 
 use Reader::{Machines, Nothing, Preparation, Run, Testcases};
@@ -78,8 +85,8 @@ pub const KNOWN: &[Known] = &[
     row("DOM0_SCRIPT", Nothing, "a script that is run on each host once it is installed"),
     row("EMAIL", Testcases, "whom to write to (--email)"),
     usual("ESXI_VERSION", "5.5.0-update02", Preparation, "what hosts of a VMware cluster of a cloud are installed with"),
-    row("EXPORT_ISO_CIFS", Nothing, "the SMB share of installation images: user:password:path"),
-    row("EXPORT_ISO_CIFS_STATIC", Nothing, "a second SMB share of installation images: user:password:path"),
+    hidden("EXPORT_ISO_CIFS", Nothing, "the SMB share of installation images: user:password:path"),
+    hidden("EXPORT_ISO_CIFS_STATIC", Nothing, "a second SMB share of installation images: user:password:path"),
     row("EXPORT_ISO_NFS", Nothing, "the NFS export of installation images"),
     row("EXPORT_ISO_NFS_STATIC", Nothing, "a second NFS export of installation images"),
     row("EXTRA_TIME", Testcases, "more patience with a slow lab, where a testcase asks for it"),
@@ -133,7 +140,7 @@ pub const KNOWN: &[Known] = &[
     row("PAUSE_ON_FULL_DUMP", Nothing, "yes: pause when a host has dumped its memory"),
     row("PAUSE_ON_PREPARE_FAIL", Nothing, "yes: pause when the preparation fails"),
     row("PERFDATAFILE", Nothing, "baselines of measured values; --perf-data says it here"),
-    row("PERF_STRICT", Nothing, "yes: a value that is out of its window makes the sequence fail"),
+    row("PERF_STRICT", Run, "yes: a value that is worse than before or out of its window fails the testcase"),
     row("POOL_JOIN_FORCE", Nothing, "yes: hosts join a pool whatever their differences"),
     row("POOL_NO_DEFAULT_SR", Nothing, "yes: pools get no default storage"),
     row("PREEMPTABLE", Nothing, "yes: the job may be stopped for a more important one"),
@@ -181,6 +188,11 @@ pub const KNOWN: &[Known] = &[
 pub fn known(name: &str) -> Option<&'static Known> {
     let name = super::path::normal(name);
     KNOWN.iter().find(|known| known.is(&name))
+}
+
+/// Whether the value of a variable of this name is not to be shown.
+pub fn is_secret(name: &str) -> bool {
+    names_a_secret(name) || known(name).is_some_and(|known| known.is_secret)
 }
 
 /// The known name that was probably meant by one that has no meaning. Only a slip of one letter counts: names are free, and many are

@@ -12,12 +12,12 @@ mod layer;
 mod live;
 mod path;
 
-pub use known::{KNOWN, Known, Reader, known, meant};
+pub use known::{KNOWN, Known, Reader, is_secret, known, meant};
 pub use layer::Layer;
 pub use live::Live;
 
 use crate::error::{Blame, Error, Kind, Result};
-use crate::secret::{self, Secret};
+use crate::secret::Secret;
 use crate::unit;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -39,12 +39,6 @@ impl Setting {
     pub fn by(&self, layer: Layer) -> &str {
         if self.origin.is_empty() { layer.word() } else { &self.origin }
     }
-}
-
-/// Whether the value of a variable of this name is not to be shown.
-pub fn is_secret(name: &str) -> bool {
-    // A password is a part of these.
-    secret::names_a_secret(name) || name.starts_with("EXPORT_ISO_CIFS")
 }
 
 impl Variables {

@@ -41,7 +41,10 @@ impl Xrt {
         let home = dir.path().join("home").into_os_string();
         let state = dir.path().join("home/state").into_os_string();
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let environment = [("HOME", home), ("XDG_STATE_HOME", state), ("PATH", path), ("TZ", "UTC".into())];
+        // A site that this machine may have settings of is none of a test's.
+        let site = "/dev/null".into();
+        let environment =
+            [("HOME", home), ("XDG_STATE_HOME", state), ("XRT_SITE_CONFIG", site), ("PATH", path), ("TZ", "UTC".into())];
         Xrt {
             dir: Rc::new(dir),
             testcases: Vec::new(),

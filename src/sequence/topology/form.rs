@@ -64,23 +64,34 @@ fn read(text: &str, origin: Origin, scope: &mut Scope<'_>) -> Option<Node> {
         Ok(node) => return Some(node),
         Err(first) => first,
     };
-    let expanded = scope.expanded(text, origin.at);
-    if !expanded.is_known {
-        // What is unknown has been told; the rest follows from it.
-        return None;
-    }
-    match yaml::read(&expanded.text) {
+    let expanded = expanded(text, origin, scope)?;
+    match yaml::read(&expanded) {
         Ok(mut node) => {
             escape(&mut node);
             Some(node)
         }
         Err(second) => {
-            let wrong = if expanded.text == text { first } else { second };
+            let wrong = if expanded == text { first } else { second };
             let help = Some("YAML and JSON are taken; put texts with special characters into quotes".to_string());
             scope.fatal("bad-yaml", origin.place(wrong.at), wrong.what, help);
             None
         }
     }
+}
+
+/// A whole text with its variables, or nothing when one is unknown, which is told; the rest would only follow from it.
+fn expanded(text: &str, origin: Origin, scope: &mut Scope<'_>) -> Option<String> {
+    let mut is_known = true;
+    let lines: Vec<String> = (1..)
+        .zip(text.lines())
+        .map(|(number, line)| {
+            let column = line.chars().take_while(|c| !['$', '%'].contains(c)).count() + 1;
+            let expanded = scope.expanded(line, origin.place(At { line: number, column }));
+            is_known &= expanded.is_known;
+            expanded.text
+        })
+        .collect();
+    is_known.then(|| lines.join("\n"))
 }
 
 /// Its texts will be looked through for references once more, and have none left.
