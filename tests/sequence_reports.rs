@@ -175,6 +175,15 @@ fn what_begins_is_told_on_demand() {
     ");
 }
 
+#[test]
+fn a_flaky_testcase_is_told_of_however_little_is_said() {
+    let mut story = Story::plan(&["a"]);
+    story.start("a").after(1.0).retry("a", 1, plain_failure("no answer"));
+    story.attempt("a", 2, 0).after(1.0).end("a", Outcome::Flaky, Some("passed in attempt 2; attempt 1 failed: no answer"));
+    let said = console(&story.over(Verdict::Passed), Options { verbosity: Verbosity::Quiet, ..Options::default() });
+    assert!(said.contains("FLAKY  a ") && said.contains("attempt 1 failed: no answer"), "{said}");
+}
+
 /// Many that were left out, and many that were blocked.
 fn filtered() -> Story {
     let ids: Vec<String> = (0..200).map(|n| format!("net/TC{n}")).collect();

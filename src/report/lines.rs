@@ -317,7 +317,9 @@ impl Lines {
 
     fn finished(&self, at: Timestamp, case: &Case, done: usize, summary: &Summary, out: &mut String) {
         let Some(outcome) = case.outcome else { return };
-        if !self.says(Verbosity::Normal) && !outcome.is_bad() {
+        // A single one is not named again at the end.
+        let is_notable = self.single && matches!(outcome, Outcome::Flaky | Outcome::Partial);
+        if !self.says(Verbosity::Normal) && !outcome.is_bad() && !is_notable {
             return;
         }
         let word = self.outcome_word(outcome);
