@@ -168,7 +168,7 @@ fn a_run_that_is_told_again_takes_its_own_place() {
     std::mem::forget(live);
     let question = "SELECT r.verdict, c.name, c.outcome, c.started IS NOT NULL FROM cases c JOIN runs r USING (run_id) WHERE r.name = 'resumed'";
     std::thread::scope(|scope| {
-        scope.spawn(|| assert_eq!(ask(&path, question), ["unfinished|a|failed|1", "unfinished|b|-|1"])).join().unwrap()
+        scope.spawn(|| assert_eq!(ask(&path, question), ["unfinished|a|failed|1", "unfinished|b|-|1"])).join().unwrap();
     });
 
     let mut rest = first;

@@ -57,7 +57,9 @@ fn commands(summary: &Summary) -> String {
     let mut out = String::new();
     if !bad.is_empty() {
         let _ = writeln!(out, "::group::{}", text(&format!("xrt: {} did not pass", count(bad.len(), "testcase"))));
-        bad.iter().take(LINES).for_each(|case| drop(writeln!(out, "{}", line(case))));
+        for case in bad.iter().take(LINES) {
+            let _ = writeln!(out, "{}", line(case));
+        }
         if bad.len() > LINES {
             let _ = writeln!(out, "and {} more", bad.len() - LINES);
         }
@@ -107,8 +109,10 @@ fn message(case: &Case, summary: &Summary) -> String {
     let why = case.why().unwrap_or(if case.outcome.is_none() { run_reason(summary.verdict()) } else { "" });
     let mut message = why.to_string();
     if let Some(failure) = &case.failure {
-        failure.causes.iter().for_each(|cause| drop(write!(message, "\nbecause: {cause}")));
-        failure.help.iter().for_each(|help| drop(write!(message, "\nhelp: {help}")));
+        let causes = failure.causes.iter().map(|cause| ("because", cause));
+        for (word, text) in causes.chain(failure.help.iter().map(|help| ("help", help))) {
+            let _ = write!(message, "\n{word}: {text}");
+        }
     }
     message
 }
