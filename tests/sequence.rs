@@ -452,6 +452,7 @@ fn files_that_include_each_other_are_told_with_their_names() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "most of them are what is expected")]
 fn what_is_wrong_is_told_all_at_once() {
     for (text, expected) in [
         (

@@ -116,6 +116,7 @@ fn the_sequence_of_all_constructs_runs_without_its_preparation() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "most of them are what is expected")]
 fn the_plan_of_all_constructs() {
     insta::assert_snapshot!(Xrt::new().args("plan -s constructs").run().ends(0).stdout, @r#"
     constructs  builtin:constructs.seq
@@ -381,6 +382,7 @@ fn the_options_and_commands_of_the_manual_exist() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "most of them are what is expected")]
 fn everything_wrong_with_a_sequence_is_told_at_once() {
     let text = r#"<xenrt>
   <default name="TIMES" value="2"/>

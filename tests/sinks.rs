@@ -15,6 +15,7 @@ fn read_tap(text: &str) -> tap::Tap {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "most of them are what is expected")]
 fn tap_has_a_point_for_everything_planned() {
     insta::assert_snapshot!(made("tap", &unhappy()).0, @r#"
     TAP version 14
@@ -281,6 +282,7 @@ proptest! {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "most of them are what is expected")]
 fn results_have_the_original_s_form() {
     let mut story = unhappy();
     if let Fact::RunStarted(beginning) = &mut story.events[0].fact {

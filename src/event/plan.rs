@@ -132,7 +132,6 @@ impl Role {
         }
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
     pub fn is_testcase(&self) -> bool {
         *self == Role::Testcase
     }

@@ -39,7 +39,7 @@ impl Past {
     pub fn read(mut log: LogReader) -> Result<Past> {
         let mut past: Option<Past> = None;
         let mut torn: Option<Error> = None;
-        while let Some(event) = log.next() {
+        for event in log.by_ref() {
             match (event, torn.take()) {
                 (Ok(_), Some(error)) => {
                     let help = "nobody knows what it said, so the run cannot go on: run it anew";

@@ -380,7 +380,8 @@ mod tests {
     #[test]
     fn variables_filter_when_a_command_line_or_a_job_sets_them_to_yes() {
         use Layer::{Environment, Flag, Job, Sequence};
-        let rows: &[(&[(Layer, &str, &str)], [bool; 4])] = &[
+        type Row<'a> = (&'a [(Layer, &'a str, &'a str)], [bool; 4]);
+        let rows: &[Row<'_>] = &[
             (&[(Flag, "SKIP_TCa", "yes")], [false, true, true, false]),
             (&[(Flag, "SKIP_disk/TCa", "yes")], [false, true, true, true]),
             (&[(Flag, "SKIP_TCa", "no"), (Flag, "SKIP_TCb", "true")], [true, true, true, true]),

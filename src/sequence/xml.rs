@@ -306,6 +306,7 @@ impl<'t> Tree<'t> {
         distance.filter(|d| *d + part.len() <= self.text.len()).unwrap_or(from)
     }
 
+    #[expect(clippy::ptr_arg, reason = "whether it is borrowed from the text is what is asked")]
     fn offset_of_value(&self, value: &Cow<'_, str>, from: usize) -> usize {
         match value {
             Cow::Borrowed(value) => self.offset_of(value, from),

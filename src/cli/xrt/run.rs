@@ -181,7 +181,7 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
     };
     let cancel = Cancel::new();
     let is_live = io.is_terminal() && !args.plain && !report::takes_the_output(&args.report);
-    let (bus, stream) = open_stream(io, args, is_live, &results, &mask, &cancel, earlier)?;
+    let (bus, stream) = open_stream(io, args, is_live, &results, (&mask, &cancel), earlier)?;
     let left = format!("results so far: {}", results.dir.display());
     signals::listen(cancel.clone(), telling(is_live, &bus), move || left.clone());
     let PaceArgs { workers, timeout, run_timeout, retries, fail_fast, cleanup_timeout, .. } = args.pace;
@@ -313,8 +313,7 @@ fn open_stream(
     args: &RunArgs,
     is_live: bool,
     results: &Results,
-    mask: &Mask,
-    cancel: &Cancel,
+    (mask, cancel): (&Mask, &Cancel),
     earlier: Earlier,
 ) -> Result<(Bus, crate::event::Stream)> {
     let verbosity = Verbosity::from_flags(args.quiet, args.verbose);

@@ -42,7 +42,7 @@ impl Dependencies {
     }
 
     /// Remembers a case. A second testcase of a name is told.
-    pub fn add(&mut self, place: usize, group: &str, name: &str, case: &Case, role: Role, found: &mut Found<'_>) {
+    pub fn add(&mut self, place: usize, (group, name): (&str, &str), case: &Case, role: Role, found: &mut Found<'_>) {
         self.wanted.extend(case.depends.iter().map(|d| (place, d.clone())));
         if role != Role::Testcase {
             return;

@@ -249,7 +249,7 @@ impl Settling<'_> {
         let class = self.class(&name, meta.and_then(|m| m.exclusive.as_deref()));
         let (blocker, timeout) = (meta.is_some_and(|m| m.blocker), meta.and_then(|m| m.timeout));
         let place = self.plan.cases.len();
-        self.dependencies.add(place, &group, &name, case, inside.role, &mut self.found);
+        self.dependencies.add(place, (&group, &name), case, inside.role, &mut self.found);
         let id = self.ids.next(&group, &name);
         self.plan.cases.push(PlannedCase {
             group,

@@ -148,7 +148,7 @@ impl Form<'_, '_> {
             match (element.children.iter_mut().find(|c| c.name == child), self.text(&key, value)) {
                 (Some(child), Some(text)) => child.attributes.push(attribute_of(attribute, text, place, at)),
                 (None, Some(_)) => {
-                    self.scope.wrong("useless", at, format!("`{key}` is for a `file_name`, and there is none"), None)
+                    self.scope.wrong("useless", at, format!("`{key}` is for a `file_name`, and there is none"), None);
                 }
                 (_, None) => {}
             }
@@ -156,6 +156,18 @@ impl Form<'_, '_> {
         // One NIC is meant when nobody says how many.
         if element.name == "PHYSICAL" && !element.children.iter().any(|child| child.name == "NIC") {
             element.children.push(child_at("NIC", element.at));
+        }
+    }
+
+    /// A child for each entry of a list, which is its attribute.
+    fn put_names(&mut self, element: &mut Element, key: &str, value: Node, (name, attribute): (&'static str, &'static str)) {
+        let Kind::List(all) = value.kind else { return self.other(key, &value, "a list") };
+        for node in all {
+            let place = self.origin.place(node.at);
+            if let Some(text) = self.text(key, node) {
+                let attributes = vec![attribute_of(attribute, text, place, place)];
+                element.children.push(Element { attributes, ..child_at(name, place) });
+            }
         }
     }
 
@@ -200,16 +212,7 @@ impl Form<'_, '_> {
                 }
                 element.children.push(child);
             }
-            To::Names(name, attribute) => {
-                let Kind::List(all) = value.kind else { return self.other(key, &value, "a list") };
-                for node in all {
-                    let place = self.origin.place(node.at);
-                    if let Some(text) = self.text(key, node) {
-                        let attributes = vec![attribute_of(attribute, text, place, place)];
-                        element.children.push(Element { attributes, ..child_at(name, place) });
-                    }
-                }
-            }
+            To::Names(name, attribute) => self.put_names(element, key, value, (name, attribute)),
             To::Count(name) => {
                 let Some(text) = self.text(key, value) else { return };
                 let text = self.scope.expand(&text, place);

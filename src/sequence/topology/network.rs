@@ -171,12 +171,12 @@ impl Roles {
         if let Some(vms) = vms {
             reading.scope.check(vms, &VMS);
         }
-        if let (Some(management), Some(storage)) = (management, storage) {
-            if management != storage {
-                let (one, other) = (management.word(), storage.word());
-                let message = format!("one interface cannot have management by {one} and storage by {other}");
-                reading.scope.wrong("two-addressings", element.at, message, Some("give both the same `mode`".to_string()));
-            }
+        if let (Some(management), Some(storage)) = (management, storage)
+            && management != storage
+        {
+            let (one, other) = (management.word(), storage.word());
+            let message = format!("one interface cannot have management by {one} and storage by {other}");
+            reading.scope.wrong("two-addressings", element.at, message, Some("give both the same `mode`".to_string()));
         }
         Roles { management, storage, vms: vms.is_some() }
     }
