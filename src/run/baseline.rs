@@ -25,14 +25,21 @@ pub struct Reader<'a> {
     baselines: &'a mut Baselines,
     /// The ids of the cases, and their first names.
     wanted: HashSet<&'a str>,
+    /// Name and results of the run that is to be compared, where it goes on: not with itself.
+    itself: Option<(&'a str, PathBuf)>,
     /// Runs of a directory that could not be read.
     pub unread: Vec<Error>,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(baselines: &'a mut Baselines, cases: impl Iterator<Item = &'a CaseId>) -> Reader<'a> {
+    pub fn new(
+        baselines: &'a mut Baselines,
+        cases: impl Iterator<Item = &'a CaseId>,
+        itself: Option<(&'a str, &Path)>,
+    ) -> Reader<'a> {
         let wanted = cases.flat_map(|id| [id.as_str(), id.first_of_its_name()]).collect();
-        Reader { baselines, wanted, unread: Vec::new() }
+        let itself = itself.and_then(|(run, dir)| Some((run, dir.canonicalize().ok()?)));
+        Reader { baselines, wanted, itself, unread: Vec::new() }
     }
 
     /// Adds what a path has: a results directory or a directory of many, an event log, a database, a JSON file.
@@ -71,6 +78,10 @@ impl<'a> Reader<'a> {
     }
 
     fn log(&mut self, path: &Path) -> Result<()> {
+        let dir = path.canonicalize().ok().and_then(|log| Some(log.parent()?.to_path_buf()));
+        if self.itself.as_ref().is_some_and(|(_, own)| dir.as_ref() == Some(own)) {
+            return Ok(());
+        }
         let mut run = Run::default();
         for event in LogReader::open(path)? {
             run.take(event.map_err(|e| e.blame(Blame::User).help("what a damaged log says is compared with nothing"))?);
@@ -102,11 +113,11 @@ impl<'a> Reader<'a> {
             "SELECT c.case_id, c.name, c.args, m.name, m.value, m.unit, m.better, m.samples, m.deviation
             FROM cases c JOIN runs r USING (run_id) JOIN metrics m USING (case_id)
             WHERE c.outcome IN ('passed', 'partial', 'flaky') AND m.attempt = c.attempt AND m.value IS NOT NULL
-                AND c.name IN (SELECT value FROM json_each(?1))
+                AND c.name IN (SELECT value FROM json_each(?1)) AND r.name IS NOT ?2
             ORDER BY r.started DESC, r.run_id DESC, c.case_id, m.rowid",
         )?;
         let wanted = serde_json::to_string(&self.wanted).unwrap_or_default();
-        let mut rows = statement.query([wanted])?;
+        let mut rows = statement.query((wanted, self.itself.as_ref().map(|(run, _)| *run)))?;
         let mut last: Option<(i64, String, String)> = None;
         let mut measured = Vec::new();
         while let Some(row) = rows.next()? {

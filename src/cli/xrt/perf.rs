@@ -6,7 +6,7 @@ use crate::name::{CaseId, did_you_mean};
 use crate::run::{BaselineReader, Plan};
 use crate::script::Catalog;
 use crate::sequence::Window;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Measured values")]
@@ -42,13 +42,20 @@ fn window(text: &str) -> Result<Window, String> {
 }
 
 impl PerfArgs {
-    /// Reads what the values of a plan are compared with, and gives what is to be told of it. `windows` are those of its sequence.
+    /// Reads what the values of a plan are compared with, and gives what is to be told of it. `windows` are those of its sequence; what a
+    /// run that goes on has measured `itself` is nothing to compare it with.
     ///
     /// # Errors
     /// Earlier runs that cannot be read; a window for a testcase that is not in the plan.
-    pub fn load(&self, plan: &Plan, windows: &[Window], catalog: &Catalog) -> Result<(Baselines, Vec<String>)> {
+    pub fn load(
+        &self,
+        plan: &Plan,
+        windows: &[Window],
+        catalog: &Catalog,
+        itself: Option<(&str, &Path)>,
+    ) -> Result<(Baselines, Vec<String>)> {
         let mut baselines = Baselines::default();
-        let mut reader = BaselineReader::new(&mut baselines, plan.cases.iter().map(|case| &case.id));
+        let mut reader = BaselineReader::new(&mut baselines, plan.cases.iter().map(|case| &case.id), itself);
         for path in &self.perf_data {
             reader.read(path)?;
         }

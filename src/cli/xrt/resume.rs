@@ -304,6 +304,14 @@ impl Rest {
     }
 }
 
+impl Earlier {
+    /// The name and the results of the run that goes on, if one does.
+    pub fn itself(&self) -> Option<(&str, &Path)> {
+        let Earlier::Resumed(resuming) = self else { return None };
+        Some((resuming.run(), &resuming.dir))
+    }
+}
+
 impl Resuming {
     pub fn run(&self) -> &str {
         &self.past.beginning.run

@@ -169,7 +169,7 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
     let Settled { plan, mut further, resumed } = earlier.settle(rounds, args.pace.until_fail, &catalog)?;
     // Before `results/latest` is another.
     let windows = sequence.as_ref().map_or(&[][..], |sequence| &sequence.windows);
-    let (baselines, notices) = args.perf.load(&plan, windows, &catalog)?;
+    let (baselines, notices) = args.perf.load(&plan, windows, &catalog, earlier.itself())?;
     for spec in &args.report {
         report::asked(spec)?;
     }
