@@ -6,7 +6,7 @@ use crate::event::{Failure, Frame, Place, SourceLine};
 use serde::Serialize;
 
 /// How many lines around a place are shown.
-const LINES_AROUND: usize = 3;
+pub const LINES_AROUND: usize = 3;
 
 /// A position in a text, both numbers from 1; 0 is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]

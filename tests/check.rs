@@ -374,7 +374,7 @@ fn run(args) {
         title: "too few arguments",
         script: r##"fn run(args) { value("a"); }"##,
         told: &[
-            r#"1:16: error: `value` takes 2 or 3 arguments, 1 given [wrong-arguments] | it is value(name: text, number), value(name: text, number, unit: text)"#,
+            r#"1:16: error: `value` takes 2, 3 or 4 arguments, 1 given [wrong-arguments] | it is value(name: text, number), value(name: text, number, unit: text), value(name: text, number, unit: text, options: map)"#,
         ],
     },
     Mistake {

@@ -240,7 +240,7 @@ fn a_resumed_run_tells_what_is_left_and_how_it_went_on() {
     insta::assert_snapshot!(console(&story, Options::default()), @r"
     xrt 0.1.0  run 20261122-090000-7f3a  smoke.seq  3 testcases  on h1
     HH:MM:SS [1/3]    PASS  g/a                  5.0s
-    xrt 0.1.0  run 20261122-090000-7f3a  resumed: 1 of 3 have a result, 1 was running, 1 had not started
+    xrt 0.1.0  run 20261122-090000-7f3a  resumed: 1 of 3 has a result, 1 was running, 1 had not started
     HH:MM:SS [2/3]    PASS  g/b                  2.0s
     HH:MM:SS [3/3]    PASS  g/c                  1.0s
 

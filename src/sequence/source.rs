@@ -1,11 +1,10 @@
 //! The text of a file that is read, with its name: where its lines are, for showing them.
 
-use crate::diagnostic::{At, Diagnostic, Severity};
+use crate::diagnostic::{At, Diagnostic, LINES_AROUND, Severity};
 use crate::event::SourceLine;
 use std::sync::Arc;
 
-/// How many lines around a place are shown.
-const LINES_AROUND: usize = 2;
+/// How much of a line is shown, in characters.
 const LONGEST_LINE: usize = 400;
 
 /// A file's name and text. Cheap to clone.
