@@ -364,14 +364,15 @@ fn a_connection_that_drops_in_mid_command_is_told_and_made_anew() {
     target.port = proxy.port;
     let cuts: [(Ssh, &dyn Fn()); 2] = [(Ssh::new(target), &|| proxy.cut()), (sshd.ssh(), &|| sshd.cut())];
     for (ssh, cut) in cuts {
-        let begun = sshd.home.join("begun");
+        let heard = sshd.home.join("heard");
+        let command = Command { stdout_file: Some(heard.clone()), ..Command::new("echo said; sleep 300", LONG) };
         let error = std::thread::scope(|scope| {
-            let running = scope.spawn(|| exec(&ssh, "echo said; echo > begun; sleep 300"));
-            eventually("the command begins", || begun.exists());
+            let running = scope.spawn(|| ssh.exec(&command, &Cancel::new()));
+            eventually("what it says is here", || fs::read(&heard).is_ok_and(|text| text == b"said\n"));
             cut();
             running.join().unwrap().unwrap_err()
         });
-        fs::remove_file(&begun).unwrap();
+        fs::remove_file(&heard).unwrap();
         assert_eq!((error.kind, error.blame), (Kind::Unreachable, Blame::Product), "{error}");
         for part in ["connection to 127.0.0.1", "lost", &sshd.user, "sleep 300", "after"] {
             assert!(error.what.contains(part), "{part}: {}", error.what);
