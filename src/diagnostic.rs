@@ -6,7 +6,10 @@ use crate::event::{Failure, Frame, Place, SourceLine};
 use serde::Serialize;
 
 /// How many lines around a place are shown.
-pub const LINES_AROUND: usize = 3;
+const LINES_AROUND: usize = 3;
+
+/// How much of a line is shown, in characters.
+const LONGEST_LINE: usize = 400;
 
 /// A position in a text, both numbers from 1; 0 is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -78,14 +81,24 @@ impl Diagnostic {
 
 /// The lines of a text around one of them.
 pub fn around(text: &str, line: usize) -> Vec<SourceLine> {
+    excerpt(text.lines(), 1, line)
+}
+
+/// The number of the first of the lines that are shown around one.
+pub fn first_around(line: usize) -> usize {
+    line.saturating_sub(LINES_AROUND).max(1)
+}
+
+/// The lines around one of them, out of lines of which the first has this number: [`first_around`] or one before it.
+pub fn excerpt<'a>(lines: impl Iterator<Item = &'a str>, first: usize, line: usize) -> Vec<SourceLine> {
     if line == 0 {
         return Vec::new();
     }
-    let first = line.saturating_sub(LINES_AROUND).max(1);
-    text.lines()
-        .enumerate()
-        .skip(first - 1)
-        .take(line + LINES_AROUND + 1 - first)
-        .map(|(index, text)| SourceLine { number: index + 1, text: text.chars().take(400).collect() })
+    let shown = first_around(line)..line + LINES_AROUND + 1;
+    (first..)
+        .zip(lines)
+        .skip(shown.start - first)
+        .take(shown.len())
+        .map(|(number, text)| SourceLine { number, text: text.chars().take(LONGEST_LINE).collect() })
         .collect()
 }

@@ -1,11 +1,8 @@
 //! The text of a file that is read, with its name: where its lines are, for showing them.
 
-use crate::diagnostic::{At, Diagnostic, LINES_AROUND, Severity};
+use crate::diagnostic::{At, Diagnostic, Severity, excerpt, first_around};
 use crate::event::SourceLine;
 use std::sync::Arc;
-
-/// How much of a line is shown, in characters.
-const LONGEST_LINE: usize = 400;
 
 /// A file's name and text. Cheap to clone.
 #[derive(Clone)]
@@ -41,20 +38,9 @@ impl Source {
     }
 
     fn around(&self, line: usize) -> Vec<SourceLine> {
-        if line == 0 {
-            return Vec::new();
-        }
-        let (first, last) = (line.saturating_sub(LINES_AROUND).max(1), (line + LINES_AROUND).min(self.0.lines.len()));
-        (first..=last).filter_map(|number| Some(SourceLine { number, text: self.line(number)? })).collect()
-    }
-
-    /// A line without its end; nothing behind the last one.
-    fn line(&self, number: usize) -> Option<String> {
-        let begin = *self.0.lines.get(number - 1)?;
-        let end = self.0.lines.get(number).copied().unwrap_or(self.0.text.len());
-        let line = self.0.text.get(begin..end)?;
-        let is_last = number == self.0.lines.len();
-        (!is_last || !line.is_empty()).then(|| line.trim_end_matches(['\n', '\r']).chars().take(LONGEST_LINE).collect())
+        let first = first_around(line);
+        let rest = self.0.lines.get(first - 1).and_then(|begin| self.0.text.get(*begin..)).unwrap_or_default();
+        excerpt(rest.lines(), first, line)
     }
 }
 
