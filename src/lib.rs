@@ -21,11 +21,15 @@ pub mod report;
 
 pub mod wire;
 
+pub mod toolstack;
+
 pub mod lab;
 pub mod script;
 
 pub mod run;
 
 pub mod repl;
+
+pub mod sim;
 
 pub mod cli;

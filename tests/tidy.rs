@@ -19,11 +19,13 @@ const ROOMS: &[&str] = &[
     "metric",
     "context", // reports see only events
     "report",  // reaching out
-    "wire",    // what a script holds
+    "wire",
+    "toolstack", // what a script holds
     "lab",
     "script", // running
     "run",
-    "repl", // the edge
+    "repl", // known to the edge only
+    "sim",  // the edge
     "cli",
 ];
 
@@ -39,12 +41,17 @@ const APART: &[(&str, &str, &str)] = &[
 /// Outside things and the only files (or rooms, ending in `/`) that may name them.
 const DOORS: &[(&str, &[&str])] = &[
     ("annotate_snippets", &["report/card.rs"]),
+    ("axum", &["sim/"]),
+    ("base64", &["wire/", "toolstack/xapi/", "sim/", "lab/"]),
+    ("bytes", &["sim/", "wire/"]),
     ("clap", &["cli/"]),
     ("clap_complete", &["cli/xrt/completions.rs"]),
     ("comfy_table", &["cli/table.rs"]),
     ("csv", &["script/api/data.rs"]),
     ("ctrlc", &["cli/signals.rs"]),
+    ("futures_util", &["sim/", "wire/"]),
     ("globset", &["sequence/only.rs"]),
+    ("http_body_util", &["sim/", "wire/"]),
     ("humantime", &["unit.rs", "time.rs"]),
     ("include_dir", &["script/", "sequence/load.rs"]),
     ("indicatif", &["report/live.rs"]),
@@ -52,22 +59,32 @@ const DOORS: &[(&str, &[&str])] = &[
     ("junit_parser", &["run/junit.rs"]),
     ("maud", &["report/html.rs", "report/html/"]),
     ("nu_ansi_term", &["repl/", "report/"]),
-    ("oorandom", &["run/rounds.rs"]),
+    ("oorandom", &["run/rounds.rs", "sim/"]),
     ("parse_size", &["unit.rs"]),
     ("quick_junit", &["report/junit.rs"]),
-    ("quick_xml", &["sequence/xml.rs", "report/results.rs"]),
+    ("quick_xml", &["sequence/xml.rs", "report/results.rs", "wire/xmlrpc.rs", "sim/"]),
+    ("rcgen", &["sim/"]),
     ("reedline", &["repl/"]),
+    ("reqwest", &["wire/http.rs"]),
     ("rhai", &["script/", "repl/"]),
     ("rpassword", &["cli/"]),
     ("rusqlite", &["report/sqlite/", "run/baseline.rs"]),
+    ("russh", &["sim/"]),
+    ("russh_sftp", &["sim/"]),
     ("rustix", &["repl/terminal.rs", "wire/", "run/program.rs", "cli/mod.rs"]),
+    ("rustls", &["wire/http.rs", "wire/tls.rs", "sim/"]),
     ("saphyr_parser", &["sequence/yaml.rs"]),
+    ("sha2", &["wire/", "sim/"]),
     ("shlex", &["lab/", "script/", "wire/", "cli/"]),
     ("ssh2", &["wire/ssh.rs", "wire/ssh/"]),
     ("statrs", &["metric/samples.rs"]),
     ("strsim", &["name.rs"]),
+    ("tar", &["sim/"]),
+    ("tokio", &["wire/http.rs", "sim/"]),
+    ("tokio_rustls", &["sim/"]),
     ("tracing_subscriber", &["cli/mod.rs"]),
     ("unicode_width", &["report/text.rs"]),
+    ("uuid", &["sim/"]),
     ("walkdir", &["lab/", "script/", "sequence/load.rs"]),
     ("std::env", &["cli/mod.rs"]),
     ("process::exit", &["cli/signals.rs"]),

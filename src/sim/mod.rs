@@ -1,0 +1,3 @@
+//! A simulated XenServer pool that speaks the real protocols: XAPI's XML-RPC and JSON-RPC over HTTP, and SSH on loopback.
+//!
+//! Never true here: that something is accepted which a real pool would refuse, that the harness knows it is not talking to a real pool.

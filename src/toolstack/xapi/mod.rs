@@ -1,0 +1,1 @@
+//! XenServer and XCP-ng, over XAPI's JSON-RPC endpoint.
