@@ -106,6 +106,8 @@ pub struct Host {
     pub software: BTreeMap<String, String>,
     /// Where suspend images and crash dumps of its guests go.
     pub suspend_sr: Option<Ref>,
+    /// What its operators keep with it.
+    pub other_config: BTreeMap<String, String>,
 }
 
 /// A guest or a template.
