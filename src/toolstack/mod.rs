@@ -84,6 +84,10 @@ pub trait Toolstack: Send + Sync {
     /// Makes something; returns it.
     fn create(&self, spec: &Spec, watch: Watch<'_>) -> Result<Ref>;
 
+    /// What an SR could be made of, in the storage back end's own words (XML), found with what of it is known already. Back ends also
+    /// say it in the details of an error, `SR_BACKEND_FAILURE_107` for one.
+    fn probe(&self, sr: &SrSpec, watch: Watch<'_>) -> Result<String>;
+
     /// Changes what a guest is, the fields that are given.
     fn configure(&self, guest: &Ref, change: &GuestChange, watch: Watch<'_>) -> Result<()>;
 

@@ -373,6 +373,12 @@ pub enum Verb {
     SetDefaultSr(Ref),
     SetSuspendSr(Ref),
     SyncDatabase,
+    /// Turns high availability of the pool on, with heartbeats on these SRs.
+    EnableHa {
+        srs: Vec<Ref>,
+        settings: BTreeMap<String, String>,
+    },
+    DisableHa,
 }
 
 /// What is to be made.
@@ -382,10 +388,33 @@ pub enum Spec {
     Volume(VolumeSpec),
     Disk(DiskSpec),
     Vif(VifSpec),
+    /// A volume that keeps what another holds now.
+    VolumeSnapshot(Ref),
+    /// A volume that begins as another is now.
+    VolumeClone(Ref),
     Sr(SrSpec),
+    /// An SR that was forgotten, by its uuid; it has no plugs yet.
+    KnownSr {
+        uuid: String,
+        sr: SrSpec,
+    },
+    /// The plug of an SR into a host; it is not attached yet.
+    Plug {
+        sr: Ref,
+        host: Ref,
+        device: BTreeMap<String, String>,
+    },
     Network(NetworkSpec),
-    Vlan { nic: Ref, tag: u16, network: Ref },
-    Bond { network: Ref, nics: Vec<Ref>, mode: BondMode },
+    Vlan {
+        nic: Ref,
+        tag: u16,
+        network: Ref,
+    },
+    Bond {
+        network: Ref,
+        nics: Vec<Ref>,
+        mode: BondMode,
+    },
 }
 
 /// A guest from a template.
