@@ -22,6 +22,7 @@ mod power;
 mod processes;
 mod roster;
 mod scan;
+pub mod storage;
 mod tools;
 mod trees;
 pub mod wait;
