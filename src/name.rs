@@ -58,20 +58,20 @@ impl fmt::Display for CaseId {
 
 /// Hands out unique case ids in the order asked.
 #[derive(Default)]
-pub struct CaseIds(HashMap<String, usize>);
+pub struct CaseIds(HashMap<CaseId, usize>);
 
 impl CaseIds {
     /// The id for the next testcase called `name` in `group`; the second of the same name gets `#2`.
     pub fn next(&mut self, group: &str, name: &str) -> CaseId {
-        let base = if group.is_empty() { name.to_string() } else { format!("{group}/{name}") };
+        let base = if group.is_empty() { CaseId::new(name) } else { CaseId::new(format!("{group}/{name}")) };
         let mut id = base.clone();
         loop {
             let seen = self.0.entry(id.clone()).or_insert(0);
             *seen += 1;
             if *seen == 1 {
-                return CaseId::new(id);
+                return id;
             }
-            id = format!("{base}#{seen}");
+            id = CaseId::new(format!("{base}#{seen}"));
         }
     }
 }

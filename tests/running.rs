@@ -9,7 +9,7 @@ use std::time::Duration;
 use xenrt::error::{Error, Kind};
 use xenrt::event::{Fact, Level, Outcome, Verdict};
 use xenrt::lab::{Lab, Place};
-use xenrt::run::{Done, Group, Plan, Preparation, Rounds, Settings, Step, Work};
+use xenrt::run::{Done, Group, Plan, Preparation, Rounds, Settings, Step, Unusable, Work};
 use xenrt::sequence::Topology;
 use xenrt::wire::local::Local;
 
@@ -330,7 +330,7 @@ fn actions_wait_and_what_cannot_be_run_says_why() {
     let sleeping = with(Work::Sleep(LONG)).stopped_at(|event| matches!(event.fact, Fact::ActionStarted { .. }));
     assert_eq!(sleeping.run().outcomes(), "a errored, b -");
     let error = Error::new(Kind::NotFound, "no testcase `x.y`").help("did you mean `x.z`?");
-    let ran = with(Work::Unusable { testcase: "x.y".into(), error }).run();
+    let ran = with(Work::Unusable(Box::new(Unusable { testcase: "x.y".into(), error }))).run();
     assert_eq!((ran.outcomes().as_str(), ran.reason("a")), ("a errored, b blocked by a", "no testcase `x.y`"));
 }
 
@@ -338,7 +338,7 @@ fn actions_wait_and_what_cannot_be_run_says_why() {
 fn a_testcase_runs_on_the_machine_that_its_sequence_names() {
     let on = |place: Option<&str>| {
         let machine = |name: &str| Place::new(name, "local".parse().unwrap(), Arc::new(Local::new()), 1.0);
-        let mut bench = Bench::new("s(a:t)").planned(|plan| plan.cases[0].place = place.map(String::from));
+        let mut bench = Bench::new("s(a:t)").planned(|plan| plan.cases[0].place = place.map(Arc::from));
         bench.lab = Lab::new(vec![machine("one"), machine("two")]);
         let ran = bench.run();
         let said = ran.said().into_iter().find(|line| ["a: one", "a: two"].contains(&line.as_str()));
@@ -380,7 +380,7 @@ fn hooks_are_left_out_by_option_and_by_variable() {
 
 #[test]
 fn what_had_ended_before_the_run_was_taken_up_again_is_not_told_again() {
-    let done = |outcome| Done { outcome, subcases: Default::default(), block: None };
+    let done = |outcome| Box::new(Done { outcome, subcases: Default::default(), block: None });
     let resumed = |shape: &str, ended: &[(usize, Outcome)]| {
         let set = |plan: &mut Plan| ended.iter().for_each(|(case, outcome)| plan.cases[*case].done = Some(done(*outcome)));
         let ran = Bench::new(shape).planned(set).run();

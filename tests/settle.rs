@@ -176,7 +176,7 @@ fn group(out: &mut String, indent: &str, of: &Group, plan: &Plan) {
 fn case(case: &PlannedCase, plan: &Plan) -> String {
     let work = match &case.work {
         Work::Testcase(testcase) => testcase.name.clone(),
-        Work::Unusable { testcase, error } => format!("no {testcase} ({})", error.what),
+        Work::Unusable(unusable) => format!("no {} ({})", unusable.testcase, unusable.error.what),
         Work::Prepare(what) => format!("prepares{}", if what.hosts { " all" } else { " VMs" }),
         Work::Sleep(duration) => format!("sleeps {duration:?}"),
     };

@@ -5,7 +5,7 @@ use crate::error::{Blame, Error, Kind, Result, Whereabouts};
 use crate::time::Cancel;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,29 +24,37 @@ struct Head {
     xenrt_event_log: u32,
 }
 
-/// Writes events in the form of the log to any stream, a line and a call each.
-pub struct LogWriter<W> {
-    out: W,
-    line: Vec<u8>,
+/// A line up to this length, in bytes, is handed over in one call; of longer ones, such as the plan, so much at a time.
+const LINE_AT_ONCE: usize = 64 << 10;
+
+/// Writes events in the form of the log to any stream. A line is handed over before the next one is begun.
+pub struct LogWriter<W: Write> {
+    out: BufWriter<W>,
 }
 
 impl<W: Write> LogWriter<W> {
     /// # Errors
     /// The first line, with the version, cannot be written.
-    pub fn new(mut out: W) -> std::io::Result<LogWriter<W>> {
-        let mut line = serde_json::to_vec(&Head { xenrt_event_log: VERSION })?;
-        line.push(b'\n');
-        out.write_all(&line)?;
-        Ok(LogWriter { out, line })
+    pub fn new(out: W) -> std::io::Result<LogWriter<W>> {
+        let mut log = LogWriter::after(out);
+        log.line(&Head { xenrt_event_log: VERSION })?;
+        Ok(log)
+    }
+
+    /// Goes on in a log that has its first line.
+    fn after(out: W) -> LogWriter<W> {
+        LogWriter { out: BufWriter::with_capacity(LINE_AT_ONCE, out) }
     }
 
     /// # Errors
     /// Those of the stream.
     pub fn write(&mut self, event: &Event) -> std::io::Result<()> {
-        self.line.clear();
-        serde_json::to_writer(&mut self.line, event)?;
-        self.line.push(b'\n');
-        self.out.write_all(&self.line)?;
+        self.line(event)
+    }
+
+    fn line(&mut self, value: &impl Serialize) -> std::io::Result<()> {
+        serde_json::to_writer(&mut self.out, value)?;
+        self.out.write_all(b"\n")?;
         self.out.flush()
     }
 }
@@ -114,7 +122,7 @@ impl ClaimedLog {
         if self.file.metadata().at(&doing)?.len() > whole {
             self.file.set_len(whole).at(&doing)?;
         }
-        Ok(LogSink { log: LogWriter { out: self.file, line: Vec::new() }, path: self.path })
+        Ok(LogSink { log: LogWriter::after(self.file), path: self.path })
     }
 }
 
@@ -153,7 +161,7 @@ impl Sink for LogSink {
     }
 
     fn finish(&mut self) -> Result<()> {
-        self.log.out.sync_data().at(format_args!("write the event log `{}`", self.path.display()))
+        self.log.out.get_ref().sync_data().at(format_args!("write the event log `{}`", self.path.display()))
     }
 
     fn name(&self) -> String {
@@ -259,7 +267,7 @@ mod tests {
         for e in &events {
             sink.on_event(e).unwrap();
         }
-        sink.log.out.write_all(b"{\"seq\":3,\"at\":\"20").unwrap();
+        sink.log.out.get_mut().write_all(b"{\"seq\":3,\"at\":\"20").unwrap();
         let read: Vec<Event> = LogReader::open(&path).unwrap().map(Result::unwrap).collect();
         assert_eq!(read, events);
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What is known when a run begins. The whole plan is in it, so a run that dies can never look passed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -65,17 +66,17 @@ pub enum Order {
     Parallel,
 }
 
-/// A testcase of the plan, or what else is done and can go wrong.
+/// A testcase of the plan, or what else is done and can go wrong. There may be very many of them, of which many say the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Planned {
     pub id: CaseId,
     /// Name of the testcase ("benchmarks/iometer") or path of the program.
-    pub testcase: String,
+    pub testcase: Arc<str>,
     #[serde(default)]
-    pub title: String,
+    pub title: Arc<str>,
     /// The file it comes from, as shown to people.
     #[serde(default)]
-    pub file: PathBuf,
+    pub file: Arc<str>,
     #[serde(default, skip_serializing_if = "Role::is_testcase")]
     pub role: Role,
     /// The serial or parallel that it is a child of.
@@ -86,21 +87,21 @@ pub struct Planned {
     pub priority: Option<u32>,
     /// Id of its definition in a ticket system ("TC-1234"), and its variant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tc: Option<String>,
+    pub tc: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sku: Option<String>,
+    pub sku: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub blocker: bool,
 }
 
 impl Planned {
     /// A testcase of which nothing more is to be said.
-    pub fn new(id: CaseId, testcase: impl Into<String>) -> Planned {
+    pub fn new(id: CaseId, testcase: impl Into<Arc<str>>) -> Planned {
         Planned {
             id,
             testcase: testcase.into(),
-            title: String::new(),
-            file: PathBuf::new(),
+            title: Arc::default(),
+            file: Arc::default(),
             role: Role::Testcase,
             parent: None,
             priority: None,

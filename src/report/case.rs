@@ -5,6 +5,7 @@ use crate::event::{Block, Failure, Level, Outcome, Phase, Place, Planned, Role};
 use crate::name::CaseId;
 use crate::time::Timestamp;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Of how many attempts everything is kept; of further ones the result alone.
 const ATTEMPTS_WHOLE: usize = 100;
@@ -13,17 +14,18 @@ const ATTEMPTS_WHOLE: usize = 100;
 #[derive(Debug)]
 pub struct Case {
     pub id: CaseId,
-    pub testcase: String,
-    pub title: String,
-    pub file: PathBuf,
+    pub testcase: Arc<str>,
+    pub title: Arc<str>,
+    /// As shown to people, or empty.
+    pub file: Arc<str>,
     /// What its result counts for.
     pub role: Role,
     /// The step that it is a child of, by its number in the plan.
     pub parent: Option<u32>,
     pub priority: Option<u32>,
     /// Id of its definition in a ticket system, and its variant.
-    pub tc: Option<Box<str>>,
-    pub sku: Option<Box<str>>,
+    pub tc: Option<Arc<str>>,
+    pub sku: Option<Arc<str>>,
     pub blocker: bool,
     /// Whether the plan has it.
     pub planned: bool,
@@ -98,8 +100,8 @@ impl Case {
         self.role = planned.role;
         self.parent = planned.parent;
         self.priority = planned.priority;
-        self.tc = planned.tc.as_deref().map(Box::from);
-        self.sku = planned.sku.as_deref().map(Box::from);
+        self.tc.clone_from(&planned.tc);
+        self.sku.clone_from(&planned.sku);
         self.blocker = planned.blocker;
         self.planned = true;
     }
@@ -107,9 +109,9 @@ impl Case {
     pub(super) fn unplanned(id: CaseId) -> Case {
         Case {
             id,
-            testcase: String::new(),
-            title: String::new(),
-            file: PathBuf::new(),
+            testcase: Arc::default(),
+            title: Arc::default(),
+            file: Arc::default(),
             role: Role::Testcase,
             parent: None,
             priority: None,
@@ -138,10 +140,7 @@ impl Case {
 
     /// What a command line calls it: its file, or its name when it is inside the program.
     pub fn reference(&self) -> &str {
-        match self.file.to_str() {
-            Some(file) if !file.is_empty() && !file.starts_with("builtin:") => file,
-            _ => &self.testcase,
-        }
+        if self.file.is_empty() || self.file.starts_with("builtin:") { &self.testcase } else { &self.file }
     }
 
     /// Whether an attempt has begun and has no result.

@@ -20,19 +20,21 @@ use super::lines::Options;
 use super::reports::{Opening, Report, Written};
 use super::text::{self, printable};
 use super::{Attempt, Case, Subcase, Summary, rerun};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Whereabouts};
 use crate::event::{Failure, Outcome, Role, Verdict};
 use crate::time::Timestamp;
 use crate::unit::{seconds_to_duration, show_number};
 use quick_junit::{NonSuccessKind, Property, Report as Document, TestCase, TestCaseStatus, TestRerun, TestSuite};
 use std::collections::HashMap;
+use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 /// How much of a log stands in the report, in bytes.
 const LOG_SHOWN: usize = 64 * 1024;
 
 pub(super) fn open(path: &Path, opening: &Opening) -> Result<Box<dyn Report>> {
-    Ok(Box::new(Written::new("junit", path, opening, |summary, _| junit(summary))))
+    Ok(Box::new(Written::new("junit", path, opening, |summary, _, out| write(summary, out))))
 }
 
 /// The report as XML.
@@ -40,40 +42,78 @@ pub(super) fn open(path: &Path, opening: &Opening) -> Result<Box<dyn Report>> {
 /// # Errors
 /// `Internal`: the XML writer refused.
 pub fn junit(summary: &Summary) -> Result<Vec<u8>> {
+    let mut xml = Vec::new();
+    write(summary, &mut xml)?;
+    Ok(xml)
+}
+
+/// Writes one testcase after another: their logs together may be large.
+fn write(summary: &Summary, out: &mut dyn Write) -> Result<()> {
     let run = summary.run();
     let mut document = Document::new(if run.id.is_empty() { "xenrt".to_string() } else { printable(&run.id) });
     document.timestamp = run.started.and_then(written);
     document.time = run.took.and_then(|t| seconds_to_duration(t).ok());
-    let mut suites: Vec<TestSuite> = Vec::new();
-    let mut index = HashMap::new();
     let sheet = Sheet { summary, verdict: summary.verdict() };
-    for case in summary.cases().iter().filter(|c| c.is_test() || c.is_bad()) {
-        if case.is_test() && !case.notes().subcases.is_empty() {
-            suites.push(sheet.suite_of_case(case));
-            continue;
-        }
-        let group = match case.role {
-            Role::Action => "actions",
-            Role::Cleanup => "clean-ups",
-            Role::Testcase if case.id.group().is_empty() => "testcases",
-            Role::Testcase => case.id.group(),
-        };
-        let position = *index.entry((case.role, group)).or_insert(suites.len());
-        if position == suites.len() {
-            suites.push(suite(group, summary));
-        }
-        suites[position].add_test_case(sheet.test_of_case(case));
+    let parts = sheet.parts();
+    for part in &parts {
+        document.add_test_suite(sheet.counted(part));
+        document.test_suites.clear();
     }
-    for mut suite in suites {
-        suite.time = Some(suite.test_cases.iter().filter_map(|t| t.time).sum());
-        document.add_test_suite(suite);
+    let frame = text_of(&document)?;
+    let (head, tail) = cut(&frame, SUITES_END)?;
+    let mut put = |text: &str| out.write_all(text.as_bytes()).at("write it");
+    put(head)?;
+    for part in &parts {
+        put("\n    ")?;
+        sheet.put(part, &mut put)?;
     }
-    if let Some(suite) = sheet.suite_of_run() {
-        document.add_test_suite(suite);
-    }
-    let mut xml = Vec::new();
-    document.serialize(&mut xml).map_err(|e| Error::new(Kind::Internal, "the JUnit report cannot be written").because(e))?;
-    Ok(xml)
+    put(tail)
+}
+
+/// What stands in the document after the last suite, and in a suite after its last testcase.
+const SUITES_END: &str = "\n</testsuites>";
+const SUITE_END: &str = "\n    </testsuite>";
+/// A testcase without a name, which none has. No text can look like an element, as its brackets are escaped.
+const NAMELESS: &str = "<testcase name=\"\"/>";
+
+fn text_of(document: &Document) -> Result<String> {
+    document.to_string().map_err(|e| Error::new(Kind::Internal, "the JUnit report cannot be written").because(e))
+}
+
+/// A text before and from its last `mark`.
+fn cut<'a>(text: &'a str, mark: &str) -> Result<(&'a str, &'a str)> {
+    let place = text.rfind(mark);
+    place
+        .map(|place| text.split_at(place))
+        .ok_or_else(|| Error::new(Kind::Internal, "the JUnit report has another form than expected"))
+}
+
+/// A suite as it stands in the document, without the space before it.
+fn suite_text(suite: TestSuite) -> Result<String> {
+    let mut document = Document::new("");
+    document.test_suites.push(suite);
+    let text = text_of(&document)?;
+    let (whole, _) = cut(&text, SUITES_END)?;
+    Ok(cut(whole, "<testsuite ")?.1.to_string())
+}
+
+/// The same of a testcase.
+fn test_text(test: TestCase) -> Result<String> {
+    let mut suite = TestSuite::new("");
+    suite.test_cases.push(test);
+    let text = suite_text(suite)?;
+    let (whole, _) = cut(&text, SUITE_END)?;
+    Ok(cut(whole, "<testcase ")?.1.to_string())
+}
+
+/// A suite of the report.
+enum Part<'a> {
+    /// Testcases without subcases.
+    Group { name: &'a str, cases: Vec<&'a Case> },
+    /// A testcase with subcases.
+    Case(&'a Case),
+    /// What is wrong with the run.
+    Run(Box<TestSuite>),
 }
 
 fn suite(name: &str, summary: &Summary) -> TestSuite {
@@ -95,7 +135,74 @@ struct Sheet<'a> {
     verdict: Verdict,
 }
 
-impl Sheet<'_> {
+impl<'a> Sheet<'a> {
+    fn parts(&self) -> Vec<Part<'a>> {
+        let mut parts = Vec::new();
+        let mut index = HashMap::new();
+        for case in self.summary.cases().iter().filter(|c| c.is_test() || c.is_bad()) {
+            if case.is_test() && !case.notes().subcases.is_empty() {
+                parts.push(Part::Case(case));
+                continue;
+            }
+            let name = match case.role {
+                Role::Action => "actions",
+                Role::Cleanup => "clean-ups",
+                Role::Testcase if case.id.group().is_empty() => "testcases",
+                Role::Testcase => case.id.group(),
+            };
+            let position = *index.entry((case.role, name)).or_insert(parts.len());
+            match parts.get_mut(position) {
+                Some(Part::Group { cases, .. }) => cases.push(case),
+                _ => parts.push(Part::Group { name, cases: vec![case] }),
+            }
+        }
+        parts.extend(self.suite_of_run().map(|suite| Part::Run(Box::new(suite))));
+        parts
+    }
+
+    /// A suite without what is in it, and how much that is.
+    fn counted(&self, part: &Part<'_>) -> TestSuite {
+        let mut suite = match part {
+            Part::Case(case) => self.suite_of_case(case),
+            Part::Run(suite) => TestSuite::clone(suite),
+            Part::Group { name, cases } => {
+                let mut suite = suite(name, self.summary);
+                let mut took = Duration::ZERO;
+                for case in cases {
+                    let test = self.bare_test(case);
+                    took += test.time.unwrap_or_default();
+                    suite.add_test_case(test);
+                    suite.test_cases.clear();
+                }
+                suite.time = Some(took);
+                suite
+            }
+        };
+        suite.test_cases.clear();
+        suite.system_out = None;
+        suite
+    }
+
+    fn put(&self, part: &Part<'_>, put: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
+        let cases = match part {
+            Part::Case(case) => return put(&suite_text(self.suite_of_case(case))?),
+            Part::Run(suite) => return put(&suite_text(TestSuite::clone(suite))?),
+            Part::Group { cases, .. } => cases,
+        };
+        let mut suite = self.counted(part);
+        suite.test_cases.push(TestCase::new("", TestCaseStatus::success()));
+        let frame = suite_text(suite)?;
+        let (head, tail) = cut(&frame, NAMELESS)?;
+        put(head)?;
+        for (number, case) in cases.iter().enumerate() {
+            if number > 0 {
+                put("\n        ")?;
+            }
+            put(&test_text(self.test_of_case(case))?)?;
+        }
+        put(&tail[NAMELESS.len()..])
+    }
+
     /// A testcase with subcases.
     fn suite_of_case(&self, case: &Case) -> TestSuite {
         let mut suite = suite(case.id.as_str(), self.summary);
@@ -111,15 +218,25 @@ impl Sheet<'_> {
             suite.add_test_case(self.test_of_case(case));
         }
         suite.set_system_out(output(case, self.summary));
+        suite.time = Some(suite.test_cases.iter().filter_map(|t| t.time).sum());
         suite
     }
 
-    fn test_of_case(&self, case: &Case) -> TestCase {
-        let mut status = match case.outcome {
+    /// Its name, how it ended, and how long it took.
+    fn bare_test(&self, case: &Case) -> TestCase {
+        let status = match case.outcome {
             Some(outcome) if case.is_cleanup() => cleanup_status(outcome, case.why()),
             Some(outcome) => status(outcome, case.why(), case.failure.as_deref()),
             None => self.unfinished(case),
         };
+        let mut test = TestCase::new(printable(case.id.name()), status);
+        test.set_time(seconds_to_duration(case.took_until(self.summary.last_at())).unwrap_or_default());
+        test
+    }
+
+    fn test_of_case(&self, case: &Case) -> TestCase {
+        let mut test = self.bare_test(case);
+        let status = &mut test.status;
         if let (Some(failure), Some(outcome)) = (&case.failure, case.outcome) {
             status.set_description(card(case.id.as_str(), outcome, failure));
         }
@@ -127,12 +244,10 @@ impl Sheet<'_> {
         if !matches!(status, TestCaseStatus::Skipped { .. }) {
             status.add_reruns(tries(case).map(|(attempt, outcome)| rerun_of(case, attempt, outcome)));
         }
-        let mut test = TestCase::new(printable(case.id.name()), status);
         test.set_classname(printable(&class(&[case.id.group()])));
         test.timestamp = case.started.and_then(written);
-        test.set_time(seconds_to_duration(case.took_until(self.summary.last_at())).unwrap_or_default());
         let place = case.failure.as_ref().and_then(|f| f.frames.last()).map(|f| &f.place);
-        let file = place.map_or_else(|| case.file.display().to_string(), |p| p.file.clone());
+        let file = place.map_or_else(|| case.file.to_string(), |p| p.file.clone());
         if !file.is_empty() {
             test.extra.insert("file".into(), printable(&file).into());
         }
@@ -179,6 +294,7 @@ impl Sheet<'_> {
         }
         let mut suite = suite("run", self.summary);
         suite.add_test_case(TestCase::new("run", status));
+        suite.time = Some(Duration::ZERO);
         Some(suite)
     }
 }

@@ -6,7 +6,7 @@ use super::lines::Options;
 use super::reports::{Opening, Report, Written};
 use super::text::{clean, count, cut_end, printable, run_reason, unfinished_word, verdict_word, word};
 use super::{Case, Summary};
-use crate::error::Result;
+use crate::error::{Result, Whereabouts};
 use crate::event::{Better, Change, Outcome, Role, Verdict};
 use crate::unit::{seconds_to_duration, show_duration, show_number};
 use std::fmt::Write as _;
@@ -21,7 +21,9 @@ const LONGEST_CARD: usize = 16 * 1024;
 const WIDEST: usize = 300;
 
 pub(super) fn open(path: &Path, opening: &Opening) -> Result<Box<dyn Report>> {
-    Ok(Box::new(Written::new("markdown", path, opening, |summary, _| Ok(markdown(summary).into_bytes()))))
+    Ok(Box::new(Written::new("markdown", path, opening, |summary, _, out| {
+        out.write_all(markdown(summary).as_bytes()).at("write it")
+    })))
 }
 
 fn markdown(summary: &Summary) -> String {

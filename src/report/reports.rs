@@ -7,9 +7,10 @@ use crate::event::log::LogReader;
 use crate::event::{Event, Sink};
 use crate::name::did_you_mean;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use tempfile::NamedTempFile;
 
 /// A way to show a run. It gets every event after the summary has taken it in.
 pub trait Report: Send {
@@ -176,12 +177,23 @@ pub(super) struct Written {
     make: Make,
 }
 
-/// Makes the text; the path is where it will stand.
-type Make = fn(&Summary, &Path) -> Result<Vec<u8>>;
+/// Writes the text; the path is where it will stand.
+type Make = fn(&Summary, &Path, &mut dyn Write) -> Result<()>;
 
 impl Written {
     pub(super) fn new(word: &'static str, path: &Path, opening: &Opening, make: Make) -> Written {
         Written { word, path: path.to_path_buf(), stream: opening.stream, make }
+    }
+
+    fn write(&self, summary: &Summary, out: &mut dyn Write, doing: &str) -> Result<()> {
+        let mut out = BufWriter::new(Faulty { out, fault: None });
+        let made = (self.make)(summary, &self.path, &mut out);
+        let flushed = out.flush();
+        // Whoever makes the text may have other words for it.
+        match (out.get_mut().fault.take(), flushed) {
+            (Some(fault), _) | (None, Err(fault)) => Err(fault).at(doing),
+            (None, Ok(())) => made,
+        }
     }
 }
 
@@ -191,12 +203,14 @@ impl Report for Written {
     }
 
     fn finish(&mut self, summary: &Summary, _: &[PathBuf]) -> Result<()> {
-        let text = (self.make)(summary, &self.path)?;
         if self.path.as_os_str() == "-" {
             let mut out = Stream::new((self.stream)());
-            return out.write_all(&text).and_then(|()| out.flush()).at("write it to the standard output");
+            return self.write(summary, &mut out, "write it to the standard output");
         }
-        replace(&self.path, &text).at(format_args!("write `{}`", self.path.display()))
+        let doing = format!("write `{}`", self.path.display());
+        let mut file = Replacing::begin(&self.path).at(&doing)?;
+        self.write(summary, &mut file, &doing)?;
+        file.end().at(&doing)
     }
 
     fn name(&self) -> String {
@@ -208,20 +222,75 @@ impl Report for Written {
     }
 }
 
-/// Writes a file so that a reader sees the old one or the whole new one. A device or a pipe is written to, never replaced.
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    // A link stays, and what it points at is replaced.
-    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-        return std::fs::OpenOptions::new().write(true).open(path)?.write_all(bytes);
+/// Keeps what went wrong with what is written to.
+struct Faulty<'a> {
+    out: &'a mut dyn Write,
+    fault: Option<std::io::Error>,
+}
+
+impl Write for Faulty<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.out.write(bytes).map_err(|error| self.kept(error))
     }
-    let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Readable as any other file of this user: a report is for others to read.
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-    let mut file = tempfile::Builder::new().prefix(".report-").permissions(mode).tempfile_in(dir)?;
-    file.write_all(bytes)?;
-    file.persist(path)?;
-    Ok(())
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush().map_err(|error| self.kept(error))
+    }
+}
+
+impl Faulty<'_> {
+    fn kept(&mut self, error: std::io::Error) -> std::io::Error {
+        let told = error.kind().into();
+        // What was only interrupted is tried again.
+        if error.kind() != std::io::ErrorKind::Interrupted {
+            self.fault.get_or_insert(error);
+        }
+        told
+    }
+}
+
+/// A file in the making, of which a reader sees the old one or the whole new one. A device or a pipe is written to, never replaced.
+enum Replacing {
+    New { file: NamedTempFile, path: PathBuf },
+    There(File),
+}
+
+impl Replacing {
+    fn begin(path: &Path) -> std::io::Result<Replacing> {
+        // A link stays, and what it points at is replaced.
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        if std::fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
+            return std::fs::OpenOptions::new().write(true).open(path).map(Replacing::There);
+        }
+        let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // Readable as any other file of this user: a report is for others to read.
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+        let file = tempfile::Builder::new().prefix(".report-").permissions(mode).tempfile_in(dir)?;
+        Ok(Replacing::New { file, path })
+    }
+
+    fn end(self) -> std::io::Result<()> {
+        if let Replacing::New { file, path } = self {
+            file.persist(path)?;
+        }
+        Ok(())
+    }
+}
+
+impl Write for Replacing {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Replacing::New { file, .. } => file.write(bytes),
+            Replacing::There(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Replacing::New { file, .. } => file.flush(),
+            Replacing::There(file) => file.flush(),
+        }
+    }
 }
 
 /// The reader that folds the events and hands them to every report.
@@ -340,6 +409,12 @@ pub fn replay(log: LogReader, reports: Vec<Box<dyn Report>>) -> Result<(Summary,
 mod tests {
     use super::*;
     use std::os::unix::fs::{FileTypeExt, symlink};
+
+    fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+        let mut file = Replacing::begin(path)?;
+        file.write_all(bytes)?;
+        file.end()
+    }
 
     #[test]
     fn a_file_is_replaced_and_a_pipe_or_a_link_is_not() {

@@ -11,7 +11,7 @@
 use super::reports::{Opening, Report, Written};
 use super::text::printable;
 use super::{Case, Subcase, Summary};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Whereabouts};
 use crate::event::Outcome;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
@@ -22,7 +22,7 @@ use std::path::Path;
 type Xml = Writer<Vec<u8>>;
 
 pub(super) fn open(path: &Path, opening: &Opening) -> Result<Box<dyn Report>> {
-    Ok(Box::new(Written::new("results", path, opening, |summary, _| results(summary))))
+    Ok(Box::new(Written::new("results", path, opening, |summary, _, out| out.write_all(&results(summary)?).at("write it"))))
 }
 
 /// The report as XML.

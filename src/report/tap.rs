@@ -231,7 +231,7 @@ impl Block {
 
     fn case(&mut self, case: &Case, took: f64) {
         self.took(took);
-        if !case.testcase.is_empty() && case.testcase != case.id.as_str() {
+        if !case.testcase.is_empty() && &*case.testcase != case.id.as_str() {
             self.text("testcase", &case.testcase);
         }
         if let Some(failure) = &case.failure {

@@ -71,7 +71,7 @@ impl TestLogs {
         let run = summary.run();
         let title = if case.title.is_empty() { String::new() } else { format!(": {}", case.title) };
         self.line(event.at, "VERBOSE", &format!("{}{title}", case.id));
-        self.line(event.at, "VERBOSE", &format!("{} {} from {}", case.role.word(), case.testcase, case.file.display()));
+        self.line(event.at, "VERBOSE", &format!("{} {} from {}", case.role.word(), case.testcase, case.file));
         if !case.attempts.is_empty() {
             self.line(event.at, "VERBOSE", &format!("this is attempt {}", case.attempt));
         }

@@ -173,7 +173,7 @@ mod tests {
     use super::*;
     use crate::error::{Error, Kind};
     use crate::name::CaseId;
-    use crate::run::{PlannedCase, Work};
+    use crate::run::{PlannedCase, Unusable, Work};
     use crate::script::Args;
 
     /// Reads "s(a1 p2(b3 c4:class) f(d1))": serials and parallels with their workers, cases with their seconds, and finally steps.
@@ -205,8 +205,9 @@ mod tests {
         }
 
         fn case(&mut self, word: &str, parent: u32) -> Step {
-            let (name, class) = word.split_once(':').map_or((word, None), |(name, class)| (name, Some(class.to_string())));
-            let work = Work::Unusable { testcase: name.into(), error: Error::new(Kind::NotFound, "") };
+            let (name, class) = word.split_once(':').map_or((word, None), |(name, class)| (name, Some(class.into())));
+            let unusable = Unusable { testcase: name.into(), error: Error::new(Kind::NotFound, "") };
+            let work = Work::Unusable(Box::new(unusable));
             let case = PlannedCase { parent, class, ..PlannedCase::new(CaseId::new(name), work, Args::new(), &[]) };
             self.plan.cases.push(case);
             self.times.push(Duration::from_secs(name[1..].parse().unwrap()));

@@ -7,6 +7,7 @@ use crate::name::CaseId;
 use crate::report::{self, Took};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The file with the events of a run.
@@ -86,7 +87,7 @@ impl History {
 
     /// Takes in a run. What cannot be understood of it says nothing about how long something took.
     fn run(&mut self, events: impl Iterator<Item = Result<Event>>) {
-        let mut planned: HashMap<CaseId, String> = HashMap::new();
+        let mut planned: HashMap<CaseId, Arc<str>> = HashMap::new();
         let mut args: HashMap<CaseId, String> = HashMap::new();
         self.runs += 1;
         for event in events.map_while(Result::ok) {
@@ -99,7 +100,7 @@ impl History {
                 (Fact::CaseFinished { outcome, took, .. }, Some(id)) => {
                     // What never began took no time, which is not how long it takes.
                     let (Some(testcase), Some(args)) = (planned.get(&id), args.remove(&id)) else { continue };
-                    self.add(id, testcase.clone(), args, took, outcome.is_pass());
+                    self.add(id, testcase.to_string(), args, took, outcome.is_pass());
                 }
                 _ => {}
             }

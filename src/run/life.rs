@@ -224,7 +224,7 @@ impl Life<'_> {
         let context = self.context();
         let done = match &self.planned.work {
             Work::Testcase(testcase) => return self.testcase(testcase),
-            Work::Unusable { error, .. } => Err(error.clone()),
+            Work::Unusable(unusable) => Err(unusable.error.clone()),
             Work::Prepare(preparation) => {
                 let _half = self.start_clock();
                 context.publish(Fact::PhaseStarted { phase: Phase::Prepare });

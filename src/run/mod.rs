@@ -41,7 +41,7 @@ pub use check::check_sequences;
 pub use history::History;
 pub use outline::{Branch, Counts, Leaf, Outline, Part, Remark, Times};
 pub use past::Past;
-pub use plan::{Done, Group, Note, Plan, PlannedCase, Preparation, Step, Work};
+pub use plan::{Done, Group, Note, Plan, PlannedCase, Preparation, Step, Unusable, Work};
 pub use rounds::Rounds;
 pub use select::select;
 pub use settle::{Selection, settle};
@@ -192,8 +192,7 @@ impl Runner {
     }
 
     fn extended(&self, plan: &Plan) -> Fact {
-        let catalog = Catalog::new(self.scripts.clone());
-        Fact::PlanExtended { steps: plan.root.planned(), plan: plan.cases.iter().map(|case| case.planned(&catalog)).collect() }
+        Fact::PlanExtended { steps: plan.root.planned(), plan: plan.planned(&Catalog::new(self.scripts.clone())) }
     }
 
     /// The first fact that this process tells.
@@ -223,7 +222,7 @@ impl Runner {
             seed: plan.seed,
             criteria: plan.criteria.clone(),
             steps: plan.root.planned(),
-            plan: plan.cases.iter().map(|case| case.planned(&catalog)).collect(),
+            plan: plan.planned(&catalog),
         }))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::expect::expected;
 use super::history::History;
-use super::plan::{Group, Note, Plan, PlannedCase, Step, Work};
+use super::plan::{Group, Names, Note, Plan, PlannedCase, Step, Work};
 use super::step::unselected;
 use crate::event::{Criteria, Order, Place, Role};
 use crate::script::{Catalog, shown_args};
@@ -10,7 +10,7 @@ use crate::sequence::{Sequence, Topology};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A plan to be shown. Its JSON is a format that others read: only add to it.
@@ -91,16 +91,16 @@ pub struct Leaf {
     pub id: String,
     pub role: Role,
     /// What names the testcase on a command line.
-    pub testcase: String,
-    pub title: String,
-    pub file: PathBuf,
+    pub testcase: Arc<str>,
+    pub title: Arc<str>,
+    pub file: Arc<str>,
     /// The arguments as given.
-    pub words: Vec<String>,
+    pub words: Arc<[String]>,
     /// All of them, with their types.
     pub args: BTreeMap<String, serde_json::Value>,
     pub priority: Option<u32>,
-    pub tc: Option<String>,
-    pub sku: Option<String>,
+    pub tc: Option<Arc<str>>,
+    pub sku: Option<Arc<str>>,
     pub blocker: bool,
     /// The ids of what must have passed before it.
     pub depends: Vec<String>,
@@ -111,16 +111,16 @@ pub struct Leaf {
     pub is_timeout_set: bool,
     pub retries: u32,
     /// Its class in `semaphores`.
-    pub class: Option<String>,
+    pub class: Option<Arc<str>>,
     /// The machine that it is to run on, instead of the first.
-    pub machine: Option<String>,
+    pub machine: Option<Arc<str>>,
     /// Why it is not selected.
-    pub skip: Option<String>,
+    pub skip: Option<Arc<str>>,
     /// Why it cannot be run.
     pub unusable: Option<String>,
     /// Seconds that earlier runs say.
     pub expected: Option<f64>,
-    pub written: Option<Place>,
+    pub written: Option<Arc<Place>>,
 }
 
 /// What a loop, condition, include or option made of a group.
@@ -138,7 +138,7 @@ impl Outline {
     /// Tells everything of a plan.
     pub fn of(plan: &Plan, sequence: Option<&Sequence>, catalog: &Catalog, history: Option<&History>) -> Outline {
         let times = vec![Duration::ZERO; plan.cases.len()];
-        let mut drawing = Drawing { plan, catalog, history, times, unknown: 0, idle: None };
+        let mut drawing = Drawing { plan, names: Names::new(catalog), history, times, unknown: 0, idle: None };
         let tree = drawing.branch(&plan.root);
         let asked = |topology: &Option<Topology>| topology.clone().filter(|topology| !topology.is_empty());
         Outline {
@@ -160,9 +160,9 @@ impl Leaf {
     /// The testcase with its arguments, as a command line has them; what an action does.
     pub fn work(&self) -> String {
         if self.role == Role::Action {
-            return self.title.clone();
+            return self.title.to_string();
         }
-        std::iter::once(&self.testcase).chain(&self.words).map(String::as_str).collect::<Vec<_>>().join(" ")
+        std::iter::once(&*self.testcase).chain(self.words.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -185,12 +185,12 @@ impl Counts {
 
 struct Drawing<'a> {
     plan: &'a Plan,
-    catalog: &'a Catalog,
+    names: Names<'a>,
     history: Option<&'a History>,
     times: Vec<Duration>,
     unknown: usize,
     /// Why the clean-ups that are drawn now are not run.
-    idle: Option<String>,
+    idle: Option<Arc<str>>,
 }
 
 impl Drawing<'_> {
@@ -200,7 +200,7 @@ impl Drawing<'_> {
         let parts = self.parts(group, 0..steps, &inside);
         let around = self.idle.clone();
         if self.idle.is_none() && group.is_unselected(self.plan) {
-            self.idle = Some(unselected(group));
+            self.idle = Some(unselected(group).into());
         }
         let finally = self.parts(group, steps..steps + group.finally.len(), &finally);
         self.idle = around;
@@ -250,7 +250,7 @@ impl Drawing<'_> {
 
     fn leaf(&mut self, place: usize) -> Leaf {
         let case = &self.plan.cases[place];
-        let planned = case.planned(self.catalog);
+        let planned = case.planned(&mut self.names);
         let own_timeout = if let Work::Testcase(testcase) = &case.work { testcase.meta.timeout } else { None };
         let skip = case.skip.clone().or_else(|| self.idle.clone());
         let expected = if skip.is_none() { self.time(case, &planned.testcase) } else { None };
@@ -275,7 +275,7 @@ impl Drawing<'_> {
             class: case.class.clone(),
             machine: case.place.clone(),
             skip,
-            unusable: if let Work::Unusable { error, .. } = &case.work { Some(error.what.clone()) } else { None },
+            unusable: if let Work::Unusable(unusable) = &case.work { Some(unusable.error.what.clone()) } else { None },
             expected: expected.map(|time| time.as_secs_f64()),
             written: case.written.clone(),
         }

@@ -189,7 +189,7 @@ impl Past {
             let passed = cases.iter().find(|case| case.outcome.is_some_and(Outcome::is_pass));
             let Some(outcome) = passed.or(cases.first()).and_then(|case| case.outcome) else { continue };
             planned.has_passed = outcome.is_pass();
-            planned.skip = Some(format!("{} in {}", outcome.word(), self.beginning.run));
+            planned.skip = Some(format!("{} in {}", outcome.word(), self.beginning.run).into());
         }
         let is_left = |planned: &PlannedCase| planned.role == Role::Testcase && planned.skip.is_none();
         let lost: Vec<&CaseId> =
@@ -254,8 +254,8 @@ fn leave_out_actions(group: &Group, cases: &mut [PlannedCase]) -> bool {
 }
 
 /// The result of a case, as what depends on it sees it.
-fn done(case: &Case) -> Option<Done> {
-    Some(Done { outcome: case.outcome?, subcases: case.notes().subcase_counts, block: case.block.as_deref().cloned() })
+fn done(case: &Case) -> Option<Box<Done>> {
+    Some(Box::new(Done { outcome: case.outcome?, subcases: case.notes().subcase_counts, block: case.block.as_deref().cloned() }))
 }
 
 /// Whether it has no other result than that the run was stopped.
@@ -302,7 +302,7 @@ impl Owners {
 /// Compares the plan of today with the one that was begun.
 fn same(before: &Round, plan: &Plan, catalog: &Catalog) -> Result<()> {
     let steps = plan.root.planned();
-    let cases: Vec<Planned> = plan.cases.iter().map(|case| case.planned(catalog)).collect();
+    let cases = plan.planned(catalog);
     let parts = |step: &PlannedStep| (step.step, step.parent, step.order);
     let difference = first_difference(&before.plan, &cases, |old, new| {
         let told = |what: &str, old: &str, new: &str| Some(format!("{what} was {old}, now it is {new}"));

@@ -5,9 +5,8 @@ use crate::event::{Block, Counts, Criteria, Order, Outcome, Place, Planned, Plan
 use crate::name::{CaseId, CaseIds};
 use crate::script::{Args, Catalog, Origin, Testcase, typed_args};
 use crate::sequence::Topology;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,26 +94,27 @@ pub struct Note {
     pub in_finally: bool,
 }
 
-/// A case of the plan, with its identity in this run.
+/// A case of the plan, with its identity in this run. There may be very many of them: what is seldom there is kept small, and what several
+/// have is shared.
 #[derive(Clone)]
 pub struct PlannedCase {
     pub id: CaseId,
     /// Its reporting group, or empty, and its name in it; several cases may have the same.
-    pub group: String,
-    pub name: String,
+    pub group: Arc<str>,
+    pub name: Arc<str>,
     pub role: Role,
     pub work: Work,
     /// Typed arguments of a script.
     pub args: Args,
     /// The words as given, for a program.
-    pub words: Vec<String>,
+    pub words: Arc<[String]>,
     /// The group that it is a child of.
     pub parent: u32,
     pub priority: Option<u32>,
-    pub tc: Option<String>,
-    pub sku: Option<String>,
+    pub tc: Option<Arc<str>>,
+    pub sku: Option<Arc<str>>,
     /// A free label, for filters.
-    pub ttype: Option<String>,
+    pub ttype: Option<Arc<str>>,
     /// Whether what follows it is not run when it does not pass.
     pub blocker: bool,
     /// What must have passed before it, by place in [`Plan::cases`].
@@ -124,18 +124,18 @@ pub struct PlannedCase {
     /// How often it may be tried again when it does not pass.
     pub retries: u32,
     /// Class of which only some run at a time, in lower case; see [`Plan::semaphores`].
-    pub class: Option<String>,
+    pub class: Option<Arc<str>>,
     /// Name of the machine that it is to run on, instead of the first.
-    pub place: Option<String>,
+    pub place: Option<Arc<str>>,
     /// Why it is not selected.
-    pub skip: Option<String>,
+    pub skip: Option<Arc<str>>,
     /// Where it stands in the sequence.
-    pub written: Option<Place>,
+    pub written: Option<Arc<Place>>,
     /// Whether it has passed in the run of which this one runs the rest: it is skipped, and for what depends on it it has passed.
     pub has_passed: bool,
     /// How it ended before the run was taken up again. It is not run, nothing of it is told again, and for all that depends on it
     /// it ended so.
-    pub done: Option<Done>,
+    pub done: Option<Box<Done>>,
 }
 
 /// The result that a case had before the run was taken up again.
@@ -153,13 +153,18 @@ pub struct Done {
 pub enum Work {
     Testcase(Arc<Testcase>),
     /// It was asked for and cannot be run: there is no such testcase, or it is of a sort that is not supported.
-    Unusable {
-        testcase: String,
-        error: Error,
-    },
+    Unusable(Box<Unusable>),
     /// Provisions what a sequence asks for.
     Prepare(Arc<Preparation>),
     Sleep(Duration),
+}
+
+/// A testcase that cannot be run, and why.
+#[derive(Clone)]
+pub struct Unusable {
+    /// As it was asked for.
+    pub testcase: String,
+    pub error: Error,
 }
 
 /// What a preparation is to do.
@@ -175,13 +180,13 @@ impl PlannedCase {
     pub fn new(id: CaseId, work: Work, args: Args, words: &[String]) -> PlannedCase {
         let timeout = if let Work::Testcase(testcase) = &work { testcase.meta.timeout } else { None };
         PlannedCase {
-            group: id.group().to_string(),
-            name: id.name().to_string(),
+            group: shared(id.group()),
+            name: shared(id.name()),
             id,
             role: Role::Testcase,
             work,
             args,
-            words: words.to_vec(),
+            words: if words.is_empty() { Arc::default() } else { words.into() },
             parent: 0,
             priority: None,
             tc: None,
@@ -201,6 +206,11 @@ impl PlannedCase {
     }
 }
 
+/// A text that several cases may have; an empty one takes no memory.
+pub(super) fn shared(text: &str) -> Arc<str> {
+    if text.is_empty() { Arc::default() } else { text.into() }
+}
+
 impl PlannedCase {
     /// What its testcase is called: its reference and its aliases.
     pub fn names(&self, catalog: &Catalog) -> Vec<String> {
@@ -209,16 +219,64 @@ impl PlannedCase {
     }
 
     /// What it is in the first fact of the run.
-    pub fn planned(&self, catalog: &Catalog) -> Planned {
-        let (testcase, title, file) = match &self.work {
-            Work::Testcase(testcase) => (catalog.reference(testcase), testcase.meta.title.clone(), testcase.origin.source().into()),
-            Work::Unusable { testcase, .. } => (testcase.clone(), String::new(), PathBuf::new()),
-            Work::Prepare(_) => ("prepare".into(), "Provision what the sequence asks for".into(), PathBuf::new()),
-            Work::Sleep(duration) => ("sleep".into(), format!("Wait {} s", duration.as_secs_f64()), PathBuf::new()),
+    pub(super) fn planned(&self, names: &mut Names<'_>) -> Planned {
+        let Shown { testcase, title, file } = match &self.work {
+            Work::Testcase(testcase) => names.of(testcase),
+            Work::Unusable(unusable) => Shown { testcase: unusable.testcase.as_str().into(), ..Shown::default() },
+            Work::Prepare(_) => {
+                Shown { testcase: "prepare".into(), title: "Provision what the sequence asks for".into(), ..Shown::default() }
+            }
+            Work::Sleep(duration) => {
+                Shown { testcase: "sleep".into(), title: format!("Wait {} s", duration.as_secs_f64()).into(), ..Shown::default() }
+            }
         };
         let (tc, sku) = (self.tc.clone(), self.sku.clone());
         let (role, parent, priority, blocker) = (self.role, Some(self.parent), self.priority, self.blocker);
         Planned { id: self.id.clone(), testcase, title, file, role, parent, priority, tc, sku, blocker }
+    }
+}
+
+/// What testcases are called in the first fact of a run: made once for each, as thousands of cases may be of one testcase. It is of use
+/// for one plan, which holds the testcases.
+pub(super) struct Names<'a> {
+    catalog: &'a Catalog,
+    /// By where the testcase is in memory.
+    shown: HashMap<*const Testcase, Shown>,
+    titles: HashSet<Arc<str>>,
+}
+
+/// What a testcase is called.
+#[derive(Clone, Default)]
+struct Shown {
+    testcase: Arc<str>,
+    title: Arc<str>,
+    file: Arc<str>,
+}
+
+impl<'a> Names<'a> {
+    pub fn new(catalog: &'a Catalog) -> Names<'a> {
+        Names { catalog, shown: HashMap::new(), titles: HashSet::new() }
+    }
+
+    fn of(&mut self, testcase: &Arc<Testcase>) -> Shown {
+        if let Some(shown) = self.shown.get(&Arc::as_ptr(testcase)) {
+            return shown.clone();
+        }
+        let file: Arc<str> = testcase.origin.source().into();
+        let reference = self.catalog.reference(testcase);
+        let name = if *reference == *file { file.clone() } else { reference.into() };
+        let title = &*testcase.meta.title;
+        let title = self.titles.get(title).cloned().unwrap_or_else(|| {
+            let title = Arc::from(title);
+            self.titles.insert(Arc::clone(&title));
+            title
+        });
+        let shown = Shown { testcase: name, title, file };
+        // One that only one case is of is not asked for again.
+        if Arc::strong_count(testcase) > 1 {
+            self.shown.insert(Arc::as_ptr(testcase), shown.clone());
+        }
+        shown
     }
 }
 
@@ -270,6 +328,12 @@ impl Group {
 }
 
 impl Plan {
+    /// Its cases as the first fact of the run has them.
+    pub fn planned(&self, catalog: &Catalog) -> Vec<Planned> {
+        let mut names = Names::new(catalog);
+        self.cases.iter().map(|case| case.planned(&mut names)).collect()
+    }
+
     /// A plan of these testcases in this order, all with the same arguments, so many at a time.
     ///
     /// # Errors
@@ -285,7 +349,7 @@ impl Plan {
             };
             let testcase = Arc::new(testcase);
             let (group, name) = testcase.name.rsplit_once('/').unwrap_or(("", &testcase.name));
-            let (id, group, name) = (ids.next(group, name), group.to_string(), name.to_string());
+            let (id, group, name) = (ids.next(group, name), shared(group), shared(name));
             plan.root.steps.push(Step::Case(plan.cases.len()));
             plan.cases.push(PlannedCase { group, name, ..PlannedCase::new(id, Work::Testcase(testcase), args, words) });
         }

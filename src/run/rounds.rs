@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The rounds of a plan, one by one. Every case and group of a round has an identity of its own, and only the first has the preparation.
 pub struct Rounds {
-    /// Copied for each round.
+    /// Copied for each round; the last one takes it.
     plan: Plan,
     ids: CaseIds,
     /// How many groups there are so far.
@@ -29,7 +29,7 @@ impl Rounds {
         Rounds { plan: Plan { seed, ..plan }, ids: CaseIds::default(), groups: 0, random, left: rounds, is_first: true }
     }
 
-    /// What each round is a copy of.
+    /// What each round is a copy of, until the last one was made.
     pub fn plan(&mut self) -> &mut Plan {
         &mut self.plan
     }
@@ -41,11 +41,11 @@ impl Rounds {
             return self.one();
         }
         let mut cases = Vec::new();
-        let (before, tests) = self.parts();
-        let mut root = self.lay(Group { steps: before, timeout: tests.timeout, ..Group::default() }, &mut cases);
+        let (before, tests) = self.parts(false);
+        let mut root = self.lay(Group { steps: before, timeout: tests.timeout, ..Group::default() }, &mut cases, false);
         for round in 1..=rounds {
             let tests = Group { timeout: None, ..self.shuffled(tests.clone()) };
-            let tests = self.lay(tests, &mut cases);
+            let tests = self.lay(tests, &mut cases, round == rounds);
             let of = if tests.label.is_empty() { String::new() } else { format!("{}, ", tests.label) };
             root.steps.push(Step::Group(Group { label: format!("{of}round {round}"), ..tests }));
         }
@@ -54,7 +54,8 @@ impl Rounds {
 
     /// One round, as a plan.
     fn one(&mut self) -> Plan {
-        let (mut before, tests) = self.parts();
+        let is_last = self.left == Some(0);
+        let (mut before, tests) = self.parts(is_last);
         let mut tests = self.shuffled(tests);
         if std::mem::take(&mut self.is_first) {
             for note in &mut tests.notes {
@@ -64,7 +65,7 @@ impl Rounds {
             tests.steps = before;
         }
         let mut cases = Vec::new();
-        let root = self.lay(tests, &mut cases);
+        let root = self.lay(tests, &mut cases, is_last);
         self.plan_of(root, cases)
     }
 
@@ -75,8 +76,8 @@ impl Rounds {
     }
 
     /// What prepares what everything needs, and the rest.
-    fn parts(&self) -> (Vec<Step>, Group) {
-        let mut tests = self.plan.root.clone();
+    fn parts(&mut self, is_last: bool) -> (Vec<Step>, Group) {
+        let mut tests = if is_last { std::mem::take(&mut self.plan.root) } else { self.plan.root.clone() };
         let prepares = |step: &Step| matches!(step, Step::Case(case) if is_first_preparation(&self.plan.cases[*case]));
         let before = tests.steps.iter().take_while(|step| prepares(step)).count();
         let rest = tests.steps.split_off(before);
@@ -93,8 +94,8 @@ impl Rounds {
         group
     }
 
-    /// Copies a group behind the cases that there are. The ids are given in the order of the file, so that a case has the same in any order.
-    fn lay(&mut self, group: Group, cases: &mut Vec<PlannedCase>) -> Group {
+    /// Puts a group behind the cases that there are. The ids are given in the order of the file, so that a case has the same in any order.
+    fn lay(&mut self, group: Group, cases: &mut Vec<PlannedCase>, is_last: bool) -> Group {
         let mut ids: BTreeMap<usize, Option<CaseId>> = BTreeMap::new();
         group.steps.iter().chain(&group.finally).for_each(|step| step.each_case(&mut |case| drop(ids.insert(case, None))));
         for (case, id) in &mut ids {
@@ -102,7 +103,13 @@ impl Rounds {
             *id = Some(self.ids.next(&case.group, &case.name));
         }
         let first = cases.len();
-        let mut copy = Copy { from: &self.plan.cases, ids, groups: &mut self.groups, cases, places: HashMap::new() };
+        cases.reserve_exact(ids.len());
+        let from = if is_last {
+            Originals::Taken(std::mem::take(&mut self.plan.cases).into_iter().map(Some).collect())
+        } else {
+            Originals::Kept(&self.plan.cases)
+        };
+        let mut copy = Copy { from, ids, groups: &mut self.groups, cases, places: HashMap::new() };
         let group = copy.group(group);
         let places = copy.places;
         for case in &mut cases[first..] {
@@ -123,9 +130,24 @@ impl Iterator for Rounds {
     }
 }
 
+/// What a round is made of: ten thousand cases are not held twice without need.
+enum Originals<'a> {
+    Kept(&'a [PlannedCase]),
+    Taken(Vec<Option<PlannedCase>>),
+}
+
+impl Originals<'_> {
+    fn get(&mut self, place: usize) -> Option<PlannedCase> {
+        match self {
+            Originals::Kept(cases) => cases.get(place).cloned(),
+            Originals::Taken(cases) => cases.get_mut(place)?.take(),
+        }
+    }
+}
+
 /// A group being copied.
 struct Copy<'a> {
-    from: &'a [PlannedCase],
+    from: Originals<'a>,
     /// The new ids by the place of the original.
     ids: BTreeMap<usize, Option<CaseId>>,
     groups: &'a mut u32,
@@ -139,21 +161,22 @@ impl Copy<'_> {
         group.number = *self.groups;
         *self.groups += 1;
         let number = group.number;
-        let mut steps = |steps: Vec<Step>| steps.into_iter().map(|step| self.step(step, number)).collect();
+        let mut steps = |steps: Vec<Step>| steps.into_iter().filter_map(|step| self.step(step, number)).collect();
         (group.steps, group.finally) = (steps(group.steps), steps(group.finally));
         group
     }
 
-    fn step(&mut self, step: Step, parent: u32) -> Step {
+    fn step(&mut self, step: Step, parent: u32) -> Option<Step> {
         let original = match step {
-            Step::Group(group) => return Step::Group(self.group(group)),
+            Step::Group(group) => return Some(Step::Group(self.group(group))),
             Step::Case(case) => case,
         };
-        let case = self.from[original].clone();
+        // Each case is a step once.
+        let case = self.from.get(original)?;
         let id = self.ids.get_mut(&original).and_then(Option::take).unwrap_or(case.id);
         self.places.insert(original, self.cases.len());
         self.cases.push(PlannedCase { id, parent, ..case });
-        Step::Case(self.cases.len() - 1)
+        Some(Step::Case(self.cases.len() - 1))
     }
 }
 

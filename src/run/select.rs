@@ -13,7 +13,7 @@ pub fn select(plan: &mut Plan, filter: &Filter) -> Vec<Diagnostic> {
     for case in plan.cases.iter_mut().filter(|case| case.role == Role::Testcase) {
         // What the filter says is the first reason, whatever else is wrong with a testcase.
         if let Some(reason) = filter.leaves_out(&named(case)) {
-            case.skip = Some(reason);
+            case.skip = Some(reason.into());
         }
     }
     let told = idle.into_iter().map(|idle| {
@@ -27,7 +27,7 @@ pub fn select(plan: &mut Plan, filter: &Filter) -> Vec<Diagnostic> {
 fn named(case: &PlannedCase) -> Named<'_> {
     let (testcase, tags): (&str, &[String]) = match &case.work {
         Work::Testcase(testcase) => (&testcase.name, &testcase.meta.tags),
-        Work::Unusable { testcase, .. } => (testcase, &[]),
+        Work::Unusable(unusable) => (&unusable.testcase, &[]),
         Work::Prepare(_) | Work::Sleep(_) => ("", &[]),
     };
     Named {

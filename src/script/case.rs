@@ -20,7 +20,7 @@ pub struct Case {
     pub lab: Arc<Lab>,
     pub args: Map,
     /// Name of the machine that it is to run on, instead of the first.
-    pub place: Option<String>,
+    pub place: Option<Arc<str>>,
     /// What `config(NAME)` sees; it may change meanwhile.
     pub variables: Live,
     /// Where scripts come from: imports and excerpts.
@@ -76,7 +76,7 @@ impl Case {
 
     /// The same, to run on a machine of this name.
     #[must_use]
-    pub fn at(self, place: Option<String>) -> Case {
+    pub fn at(self, place: Option<Arc<str>>) -> Case {
         Case { place, ..self }
     }
 

@@ -182,7 +182,7 @@ impl Reader<'_> {
                     let needed = self.word();
                     case.depends.push(self.by_name[&needed]);
                 }
-                '@' if self.eat('@') => case.class = Some(self.word()),
+                '@' if self.eat('@') => case.class = Some(self.word().into()),
                 _ => break,
             }
         }

@@ -74,7 +74,7 @@ impl Story {
                 _ => Role::Testcase,
             };
             let words = if role == Role::Testcase { &words[..] } else { &words[1..] };
-            let named = |key: &str| words.iter().find_map(|w| w.strip_prefix(key)).map(str::to_string);
+            let named = |key: &str| words.iter().find_map(|w| w.strip_prefix(key)).map(Into::into);
             let priority = words[1..].iter().find_map(|w| w.strip_prefix('P')?.parse().ok());
             let (tc, sku) = (named("tc="), named("sku="));
             beginning.plan.push(Planned { role, parent, priority, tc, sku, blocker, ..planned(words[0]) });
@@ -186,7 +186,7 @@ impl Story {
 }
 
 fn planned(id: &str) -> Planned {
-    let title = format!("The title of {id}");
+    let title = format!("The title of {id}").into();
     Planned { title, file: format!("scripts/{id}.rhai").into(), ..Planned::new(CaseId::new(id), id) }
 }
 

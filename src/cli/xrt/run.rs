@@ -166,10 +166,10 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
     let catalog = if args.no_check { catalog.unchecked() } else { catalog };
     let chosen = args.choose(io, &catalog, earlier.seed())?;
     let Some(Chosen { sequence, variables, rounds }) = chosen else { return Ok(Exit::Usage) };
+    let windows = sequence.map(|sequence| sequence.windows).unwrap_or_default();
     let Settled { plan, mut further, resumed } = earlier.settle(rounds, args.pace.until_fail, &catalog)?;
     // Before `results/latest` is another.
-    let windows = sequence.as_ref().map_or(&[][..], |sequence| &sequence.windows);
-    let (baselines, notices) = args.perf.load(&plan, windows, &catalog, earlier.itself())?;
+    let (baselines, notices) = args.perf.load(&plan, &windows, &catalog, earlier.itself())?;
     for spec in &args.report {
         report::asked(spec)?;
     }
@@ -206,6 +206,8 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
     };
     let runner = Runner { settings, lab, scripts, bus, cancel };
     let verdict = runner.run_until_failure(&plan, &mut *further);
+    // The reports that are made now need the room.
+    drop((plan, further));
     ended(io, verdict, stream.close())
 }
 

@@ -3,7 +3,7 @@
 //! Never true here: that text from outside stands unescaped (maud escapes; only our own style and script are taken as they are),
 //! that a link leads out of the results, that the page grows with the number of testcases without a bound ([`Budget`]).
 //!
-//! To add a part: a function that gives `Markup`, and its place in [`html`].
+//! To add a part: a function that gives `Markup`, and its place in [`write`].
 
 mod attempt;
 mod axis;
@@ -19,10 +19,11 @@ mod tree;
 use super::reports::{Opening, Report, Written};
 use super::text::{self, printable};
 use super::{Case, Summary};
-use crate::error::Result;
+use crate::error::{Result, Whereabouts};
 use crate::event::Outcome;
 use link::Links;
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
+use std::io::{Result as Io, Write};
 use std::path::Path;
 
 /// How much of the page the details of testcases may take, in bytes.
@@ -31,7 +32,7 @@ const DETAILS: usize = 5 << 20;
 const WARNINGS_LISTED: usize = 200;
 
 pub(super) fn open(path: &Path, opening: &Opening) -> Result<Box<dyn Report>> {
-    Ok(Box::new(Written::new("html", path, opening, |summary, path| Ok(html(summary, path)))))
+    Ok(Box::new(Written::new("html", path, opening, |summary, path, out| write(summary, path, out).at("write it"))))
 }
 
 /// What is left of the page for details.
@@ -47,6 +48,14 @@ impl Budget {
 
 /// The page; `path` is where it will stand, so that links to saved files are relative to it.
 pub fn html(summary: &Summary, path: &Path) -> Vec<u8> {
+    let mut page = Vec::new();
+    // Memory can always be written to.
+    let _ = write(summary, path, &mut page);
+    page
+}
+
+/// Writes the page part by part, and the tree row by row: it is never in memory as a whole.
+fn write(summary: &Summary, path: &Path, out: &mut dyn Write) -> Io<()> {
     let links = Links::new(&summary.run().results, path);
     let mut budget = Budget(DETAILS);
     let verdict = text::verdict_word(summary.verdict());
@@ -64,20 +73,35 @@ pub fn html(summary: &Summary, path: &Path) -> Vec<u8> {
             }
             body {
                 (head::header(summary))
-                main {
-                    (timeline::timeline(summary))
-                    (card::cards(summary, &links, &mut budget))
-                    (tree::tree(summary, &links, &mut budget))
-                    (compared::all(summary))
-                    (chart::across(summary))
-                    (warnings(summary))
-                }
+                main { (HERE) }
                 footer { "xrt " (printable(&summary.run().version)) " · exit status " (summary.exit().code()) }
                 script { (PreEscaped(include_str!("script.js"))) }
             }
         }
     };
-    page.into_string().into_bytes()
+    around(&page, out, |out| {
+        put(&timeline::timeline(summary), out)?;
+        put(&card::cards(summary, &links, &mut budget), out)?;
+        tree::tree(summary, &links, &mut budget, out)?;
+        put(&compared::all(summary), out)?;
+        put(&chart::across(summary), out)?;
+        put(&warnings(summary), out)
+    })
+}
+
+/// Where in a frame its inside goes. Text from outside is escaped, so none of it is taken for this.
+const HERE: PreEscaped<&str> = PreEscaped("<!--here-->");
+
+fn put(part: &Markup, out: &mut dyn Write) -> Io<()> {
+    out.write_all(part.0.as_bytes())
+}
+
+/// Writes a frame, with what `inside` writes in the place of [`HERE`].
+fn around(frame: &Markup, out: &mut dyn Write, inside: impl FnOnce(&mut dyn Write) -> Io<()>) -> Io<()> {
+    let (head, tail) = frame.0.split_once(HERE.0).unwrap_or((&frame.0, ""));
+    out.write_all(head.as_bytes())?;
+    inside(out)?;
+    out.write_all(tail.as_bytes())
 }
 
 fn warnings<'a>(summary: &'a Summary) -> Markup {

@@ -3,25 +3,28 @@
 use super::super::entry::seconds;
 use super::super::text::{count, printable};
 use super::row::{self, Rows};
-use super::{Budget, Links, chart, outcome_word};
+use super::{Budget, HERE, Links, around, chart, outcome_word, put};
 use crate::event::{Counts, Order, Outcome};
 use crate::report::{Case, Node, Step, Summary, Tree};
 use maud::{Markup, html};
 use std::collections::HashMap;
+use std::io::{Result as Io, Write};
 
 /// With more testcases than this, groups in which all is well are folded.
 const UNFOLDED: usize = 200;
 
-pub(super) fn tree(summary: &Summary, links: &Links, budget: &mut Budget) -> Markup {
+pub(super) fn tree(summary: &Summary, links: &Links, budget: &mut Budget, out: &mut dyn Write) -> Io<()> {
     let tree = summary.tree();
     let is_flat = summary.steps().iter().all(Step::is_root) && summary.steps().len() <= 1;
     let is_long = summary.cases().len() > UNFOLDED;
     let mut page = Page { tree, rows: Rows::of(summary, links), budget, is_long };
-    html! {
-        h2 #testcases { "Testcases" small { (summary.tests()) } }
-        @if is_flat { (page.groups(summary)) } @else { (page.whole()) }
-        (of_the_run(summary, links))
+    put(&html! { h2 #testcases { "Testcases" small { (summary.tests()) } } }, out)?;
+    if is_flat {
+        page.groups(summary, out)?
+    } else {
+        page.whole(out)?
     }
+    put(&of_the_run(summary, links), out)
 }
 
 struct Page<'a, 'b> {
@@ -33,7 +36,7 @@ struct Page<'a, 'b> {
 
 impl<'a> Page<'a, '_> {
     /// Testcases by the groups of their ids, in the order of the plan.
-    fn groups(&mut self, summary: &'a Summary) -> Markup {
+    fn groups(&mut self, summary: &'a Summary, out: &mut dyn Write) -> Io<()> {
         let mut groups: Vec<(&str, Vec<&Case>)> = Vec::new();
         let mut index: HashMap<&str, usize> = HashMap::new();
         for case in summary.cases() {
@@ -43,50 +46,54 @@ impl<'a> Page<'a, '_> {
             }
             groups[position].1.push(case);
         }
-        html! {
-            @for (name, cases) in &groups {
-                @let standing = Standing::of(cases, self);
+        for (name, cases) in &groups {
+            let standing = Standing::of(cases, self);
+            let frame = html! {
                 details.group data-name=(printable(name)) open[self.is_open(&standing)] {
                     summary { (head(if name.is_empty() { "Testcases" } else { name }, "", &standing)) }
-                    @for case in cases { (self.case(case, name)) }
+                    (HERE)
                 }
-            }
+            };
+            around(&frame, out, |out| cases.iter().try_for_each(|case| self.case(case, name, out)))?;
         }
+        Ok(())
     }
 
     /// What stands in no step, or in the one that holds all others.
-    fn whole(&mut self) -> Markup {
+    fn whole(&mut self, out: &mut dyn Write) -> Io<()> {
         let roots = self.tree.roots().to_vec();
         match roots[..] {
             [Node::Step(root)] => {
                 let nodes = self.tree.children(root).to_vec();
-                self.boxes(&nodes)
+                self.boxes(&nodes, out)
             }
-            _ => self.boxes(&roots),
+            _ => self.boxes(&roots, out),
         }
     }
 
     /// A box for each step, and one for those testcases between them that stand alone.
-    fn boxes(&mut self, nodes: &[Node<'a>]) -> Markup {
+    fn boxes(&mut self, nodes: &[Node<'a>], out: &mut dyn Write) -> Io<()> {
         let is_case = |node: &Node| matches!(node, Node::Case(_));
-        html! {
-            @for part in nodes.chunk_by(|a, b| is_case(a) && is_case(b)) {
-                @match part {
-                    [Node::Step(step)] => { (self.step(step, "")) }
-                    alone => { div.group data-name="" { @for node in alone { (self.node(*node, "")) } } }
+        for part in nodes.chunk_by(|a, b| is_case(a) && is_case(b)) {
+            match part {
+                [Node::Step(step)] => self.step(step, "", out)?,
+                alone => {
+                    let frame = html! { div.group data-name="" { (HERE) } };
+                    around(&frame, out, |out| alone.iter().try_for_each(|node| self.node(*node, "", out)))?;
                 }
             }
         }
+        Ok(())
     }
 
-    fn node(&mut self, node: Node<'a>, label: &str) -> Markup {
+    fn node(&mut self, node: Node<'a>, label: &str, out: &mut dyn Write) -> Io<()> {
         match node {
-            Node::Step(step) => self.step(step, label),
-            Node::Case(case) => self.case(case, label),
+            Node::Step(step) => self.step(step, label, out),
+            Node::Case(case) => self.case(case, label, out),
         }
     }
 
-    fn step(&mut self, step: &'a Step, label: &str) -> Markup {
+    fn step(&mut self, step: &'a Step, label: &str, out: &mut dyn Write) -> Io<()> {
         let cases = self.tree.cases(step);
         let standing = Standing::of(&cases, self);
         let nodes = self.tree.children(step).to_vec();
@@ -99,19 +106,20 @@ impl<'a> Page<'a, '_> {
         let word = if step.order == Order::Serial { "serial" } else { "parallel" };
         let name = if step.label.is_empty() { word } else { &step.label };
         let is_open = self.is_open(&standing);
-        html! {
+        let frame = html! {
             details.group data-name=(printable(&step.label)) open[is_open] {
                 summary {
                     (head(name, &kind, &Standing { took: step.ended.map_or(standing.took, |_| step.took), ..standing }))
                     @if let Some(block) = &step.block { small.soft { "what follows is " (printable(&block.to_string())) } }
                 }
-                @for node in nodes { (self.node(node, inner)) }
+                (HERE)
             }
-        }
+        };
+        around(&frame, out, |out| nodes.iter().try_for_each(|node| self.node(*node, inner, out)))
     }
 
-    fn case(&mut self, case: &Case, group: &str) -> Markup {
-        row::case(case, group, &self.rows, self.budget)
+    fn case(&mut self, case: &Case, group: &str, out: &mut dyn Write) -> Io<()> {
+        put(&row::case(case, group, &self.rows, self.budget), out)
     }
 
     fn is_open(&self, standing: &Standing) -> bool {

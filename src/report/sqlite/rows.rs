@@ -58,7 +58,7 @@ pub fn case(transaction: &Transaction<'_>, run: i64, place: usize, case: &Case) 
             priority = ?9, tc = ?10, sku = ?11
         RETURNING case_id",
     )?;
-    let (id, file) = (&case.id, case.file.to_string_lossy());
+    let (id, file) = (&case.id, &*case.file);
     let all = params![
         run,
         place as i64,

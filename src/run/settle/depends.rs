@@ -70,7 +70,7 @@ impl Dependencies {
                 Err(Unmet { rule, what, help }) => {
                     let shown = shown(dependency);
                     found.wrong(rule, &dependency.place, format!("`depends` names `{shown}`, {what}"), help);
-                    plan.cases[*place].skip.get_or_insert_with(|| format!("depends on {shown}, {what}"));
+                    plan.cases[*place].skip.get_or_insert_with(|| format!("depends on {shown}, {what}").into());
                 }
             }
         }

@@ -11,6 +11,7 @@ mod found;
 mod resolve;
 mod rules;
 
+use super::plan::shared;
 use super::select::select;
 use super::{Group, Note, Plan, PlannedCase, Preparation, Step, Work};
 use crate::diagnostic::Diagnostic;
@@ -220,8 +221,8 @@ impl Settling<'_> {
             role: inside.role,
             parent: inside.group,
             blocker: true,
-            written: place.cloned(),
-            name: name.to_string(),
+            written: place.cloned().map(Arc::new),
+            name: name.into(),
             ..PlannedCase::new(self.ids.next("", name), work, Args::new(), &[])
         };
         self.plan.cases.push(case);
@@ -252,32 +253,32 @@ impl Settling<'_> {
         self.dependencies.add(place, (&group, &name), case, inside.role, &mut self.found);
         let id = self.ids.next(&group, &name);
         self.plan.cases.push(PlannedCase {
-            group,
-            name,
+            group: shared(&group),
+            name: shared(&name),
             role: inside.role,
             parent: inside.group,
             priority: case.labels.priority,
-            tc: case.labels.tc.clone(),
-            sku: case.labels.sku.clone(),
-            ttype: case.labels.ttype.clone(),
+            tc: case.labels.tc.as_deref().map(Arc::from),
+            sku: case.labels.sku.as_deref().map(Arc::from),
+            ttype: case.labels.ttype.as_deref().map(Arc::from),
             blocker: case.blocker.unwrap_or(blocker),
             timeout: case.timeout.or(timeout),
             retries: case.retries.unwrap_or_default(),
             class,
-            place: machine,
-            written: Some(case.place.clone()),
+            place: machine.map(Arc::from),
+            written: Some(Arc::new(case.place.clone())),
             ..PlannedCase::new(id, resolved.work(&case.id), args, &words)
         });
         Ok(place)
     }
 
     /// The class that a testcase shares with others of which only some run at a time.
-    fn class(&mut self, name: &str, exclusive: Option<&str>) -> Option<String> {
+    fn class(&mut self, name: &str, exclusive: Option<&str>) -> Option<Arc<str>> {
         let own = exclusive.unwrap_or(name).to_lowercase();
         if exclusive.is_some() {
             self.plan.semaphores.entry(own.clone()).or_insert(1);
         }
-        self.plan.semaphores.contains_key(&own).then_some(own)
+        self.plan.semaphores.contains_key(&own).then(|| own.into())
     }
 
     fn unsupported(&mut self, case: &Case, marvin: &Marvin) -> Resolved {

@@ -4,7 +4,7 @@ use super::found::Found;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Blame, Error, Kind, Result};
 use crate::event::Place;
-use crate::run::Work;
+use crate::run::{Unusable, Work};
 use crate::script::{Args, Catalog, Testcase, typed_args};
 use crate::sequence::Argument;
 use std::collections::HashMap;
@@ -24,7 +24,9 @@ impl Resolved {
     pub fn work(self, id: &str) -> Work {
         match self {
             Resolved::Testcase(testcase) => Work::Testcase(testcase),
-            Resolved::Missing(error) | Resolved::Broken(error) => Work::Unusable { testcase: id.to_string(), error },
+            Resolved::Missing(error) | Resolved::Broken(error) => {
+                Work::Unusable(Box::new(Unusable { testcase: id.to_string(), error }))
+            }
         }
     }
 }

@@ -202,7 +202,7 @@ fn leaf(leaf: &Leaf) -> Drawn {
     let work = leaf.work();
     let marks = leaf_marks(leaf).join(", ");
     let place = leaf.written.as_ref().map(ToString::to_string).unwrap_or_default();
-    let title = [&leaf.id, &leaf.title, &work, &marks, &place].map(|line| clean(line).into_owned());
+    let title = [&*leaf.id, &*leaf.title, &work, &marks, &place].map(|line| clean(line).into_owned());
     let title = title.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
     let lines = [leaf.id.clone(), work, marks].into_iter().filter(|line| !line.is_empty()).collect();
     Drawn::leaf(sort, lines, title)

@@ -251,7 +251,7 @@ pub fn leaf_marks(leaf: &Leaf) -> Vec<String> {
     if leaf.retries > 0 {
         marks.push(if leaf.retries == 1 { "1 retry".into() } else { format!("{} retries", leaf.retries) });
     }
-    marks.extend(leaf.tc.clone());
+    marks.extend(leaf.tc.as_ref().map(ToString::to_string));
     marks.extend(leaf.sku.as_ref().map(|sku| format!("sku {sku}")));
     marks.extend(leaf.expected.map(|seconds| format!("about {}", shown(seconds))));
     marks
