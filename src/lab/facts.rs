@@ -1,8 +1,10 @@
 //! What a guest is: distribution, kernel, processors, memory, clock. What does not change while it runs is asked once a boot.
 
+use super::address::Address;
 use super::command::quote_path;
 use super::distro;
-use super::guest::Guest;
+use super::estate::where_it_is;
+use super::guest::{Guest, Vm};
 use super::wait::Patience;
 use crate::error::{Blame, Error, Kind, Result};
 use crate::time::Timestamp;
@@ -163,16 +165,26 @@ impl Guest {
     /// # Errors
     /// As [`Guest::facts`].
     pub fn ip(&self) -> Result<String> {
-        let host = self.place().address().name();
         if self.place().is_here() {
             return Ok("127.0.0.1".to_string());
         }
+        if let Ok(vm) = self.vm() {
+            return self.told_ip(vm);
+        }
+        let address = self.place().address();
+        let host = address.as_ref().map(Address::name).unwrap_or_default();
         let own = host.parse::<std::net::IpAddr>();
         if own.as_ref().is_ok_and(|ip| !ip.is_loopback()) {
             return Ok(host.to_string());
         }
         // A name, or a port forwarded to this machine's loopback.
         Ok(self.facts()?.inner_ip.clone().unwrap_or_else(|| host.to_string()))
+    }
+
+    /// The address that its agent tells the hypervisor.
+    fn told_ip(&self, vm: &Vm) -> Result<String> {
+        let record = vm.estate.ask(self.context(), |toolstack, watch| toolstack.guest(&vm.reference, watch))?;
+        Ok(where_it_is(&record)?.name().to_string())
     }
 
     /// Whether it runs Windows. Guests known by their address only are reached by SSH and a POSIX shell: never, so far.

@@ -1,6 +1,7 @@
 //! A guest in the hands of one testcase: running commands in it, and what it leaves to be cleaned up.
 
 use super::command::Surroundings;
+use super::estate::Estate;
 use super::job::Job;
 use super::option::{ExecOptions, OnError};
 use super::place::Place;
@@ -8,6 +9,7 @@ use super::wait::Patience;
 use crate::context::{Action, Context, clip};
 use crate::error::{Error, Kind, Result};
 use crate::event::Level;
+use crate::toolstack::{self, Ref};
 use crate::unit::show_size;
 use crate::wire::{Command, Output, Status};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,8 +22,17 @@ const LOGGED_OUTPUT: usize = 4096;
 #[derive(Clone)]
 pub struct Guest {
     place: Arc<Place>,
+    /// What it is to its hypervisor; nothing for a machine known by its address only.
+    vm: Option<Arc<Vm>>,
     context: Context,
     held: Arc<Mutex<Held>>,
+}
+
+/// A guest as its hypervisor knows it.
+pub(super) struct Vm {
+    pub estate: Arc<Estate>,
+    pub reference: Ref,
+    pub uuid: String,
 }
 
 /// What one testcase has on one machine.
@@ -47,9 +58,36 @@ pub struct Ended {
 }
 
 impl Guest {
+    /// A machine of which nothing is known but the way inside.
     pub fn new(place: Arc<Place>, context: Context) -> Guest {
+        Guest::known_as(None, place, context)
+    }
+
+    /// A guest of a hypervisor.
+    pub(super) fn of(estate: Arc<Estate>, record: &toolstack::Guest, place: Arc<Place>, context: Context) -> Guest {
+        let vm = Vm { estate, reference: record.reference.clone(), uuid: record.uuid.clone() };
+        Guest::known_as(Some(Arc::new(vm)), place, context)
+    }
+
+    fn known_as(vm: Option<Arc<Vm>>, place: Arc<Place>, context: Context) -> Guest {
         let held = Held { since: Instant::now(), temp_dirs: Vec::new(), jobs: Vec::new(), log_files: Vec::new() };
-        Guest { place, context, held: Arc::new(Mutex::new(held)) }
+        Guest { place, vm, context, held: Arc::new(Mutex::new(held)) }
+    }
+
+    /// Whether both are the same machine.
+    pub fn is_same(&self, other: &Guest) -> bool {
+        Arc::ptr_eq(&self.place, &other.place)
+    }
+
+    /// What its hypervisor knows it as.
+    ///
+    /// # Errors
+    /// `Unsupported` for a machine known by its address only.
+    pub(super) fn vm(&self) -> Result<&Vm> {
+        self.vm.as_deref().ok_or_else(|| {
+            let what = format!("no host is known for `{}`: it can be reached inside, and nothing else", self.name());
+            Error::new(Kind::Unsupported, what).help("attach to its pool: `--host ADDRESS`, or `--host sim` for a simulated one")
+        })
     }
 
     pub fn name(&self) -> &str {

@@ -2,6 +2,7 @@
 
 use super::address::Address;
 use super::facts::Facts;
+use super::way::Way;
 use crate::wire::Transport;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,8 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// A machine that is reached from inside.
 pub struct Place {
     name: String,
-    address: Address,
-    transport: Arc<dyn Transport>,
+    reach: Reach,
     /// What every built-in limit is multiplied by.
     scale: f64,
     facts: Mutex<Option<Arc<Facts>>>,
@@ -19,35 +19,58 @@ pub struct Place {
     pub(super) installing: Mutex<()>,
 }
 
+enum Reach {
+    /// Where somebody said that it is.
+    Fixed { address: Address, transport: Arc<dyn Transport> },
+    /// Where its hypervisor says that it is.
+    Late(Way),
+}
+
 impl Place {
     /// `transport` reaches what `address` names; no connection is made before it is needed.
     pub fn new(name: impl Into<String>, address: Address, transport: Arc<dyn Transport>, scale: f64) -> Place {
-        Place {
-            name: name.into(),
-            address,
-            transport,
-            scale,
-            facts: Mutex::default(),
-            reached: AtomicBool::new(false),
-            installing: Mutex::default(),
-        }
+        Place::reached_by(name, Reach::Fixed { address, transport }, scale)
+    }
+
+    /// A machine whose address is found when it is first needed.
+    pub(super) fn late(name: impl Into<String>, way: Way, scale: f64) -> Place {
+        Place::reached_by(name, Reach::Late(way), scale)
+    }
+
+    fn reached_by(name: impl Into<String>, reach: Reach, scale: f64) -> Place {
+        let (facts, reached, installing) = (Mutex::default(), AtomicBool::new(false), Mutex::default());
+        Place { name: name.into(), reach, scale, facts, reached, installing }
     }
 
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    pub fn address(&self) -> &Address {
-        &self.address
+    /// Where it is; nothing as long as its hypervisor has not said.
+    pub fn address(&self) -> Option<Address> {
+        match &self.reach {
+            Reach::Fixed { address, .. } => Some(address.clone()),
+            Reach::Late(way) => way.address(),
+        }
+    }
+
+    /// Its hypervisor says that it is here now.
+    pub(super) fn is_at(&self, address: &Address) {
+        if let Reach::Late(way) = &self.reach {
+            way.learn(address);
+        }
     }
 
     pub fn transport(&self) -> &dyn Transport {
-        &*self.transport
+        match &self.reach {
+            Reach::Fixed { transport, .. } => &**transport,
+            Reach::Late(way) => way,
+        }
     }
 
     /// Whether it is the machine that this program runs on.
     pub fn is_here(&self) -> bool {
-        self.address.is_local()
+        matches!(&self.reach, Reach::Fixed { address, .. } if address.is_local())
     }
 
     /// Whether it has ever answered in this run.

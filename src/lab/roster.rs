@@ -1,90 +1,219 @@
-//! What exists now, by name: the machines of a run, and what each testcase has in hand of them.
+//! What exists now, by name: the machines and hypervisors of a run, and what each testcase has in hand of them.
 
+use super::estate::Estate;
 use super::guest::Guest;
+use super::hands::Hands;
 use super::place::Place;
 use crate::context::Context;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Blame, Error, Kind, Result};
 use crate::event::Level;
-use crate::name::{CaseId, did_you_mean};
+use crate::name::did_you_mean;
+use crate::toolstack::{self, Class, Ref};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 
-/// The machines of a run. Shared by its testcases.
+/// What a sequence calls the first host, the second, …
+const HOST: &str = "RESOURCE_HOST_";
+const POOL: &str = "RESOURCE_POOL_";
+const GUEST: &str = "RESOURCE_GUEST_";
+const DEFAULT: &str = "DEFAULT";
+
+/// The machines and hypervisors of a run. Shared by its testcases.
 #[derive(Default)]
 pub struct Lab {
+    /// Machines known by their addresses only.
     places: Vec<Arc<Place>>,
-    /// The guests that each testcase has asked for, in the order asked.
-    held: Mutex<HashMap<Option<CaseId>, Vec<Guest>>>,
+    estates: RwLock<Vec<Arc<Estate>>>,
+    /// Further names, such as those that a sequence gives to what it prepares.
+    called: RwLock<HashMap<(Class, String), (Arc<Estate>, Ref)>>,
+    /// Of the machines known by their addresses; each estate has its own.
+    hands: Hands,
 }
 
 impl Lab {
     /// The machines in the order given. Of several with the same name the second is called `name#2`.
     pub fn new(places: Vec<Place>) -> Lab {
-        Lab { places: places.into_iter().map(Arc::new).collect(), held: Mutex::default() }
+        Lab { places: places.into_iter().map(Arc::new).collect(), ..Lab::default() }
     }
 
-    /// The names of the machines, in order.
+    /// One more hypervisor, or pool of them.
+    pub fn add(&self, estate: Arc<Estate>) {
+        self.estates.write().unwrap_or_else(PoisonError::into_inner).push(estate);
+    }
+
+    /// Forgets a hypervisor: it has become a member of another pool.
+    pub fn remove(&self, estate: &Arc<Estate>) {
+        self.estates.write().unwrap_or_else(PoisonError::into_inner).retain(|known| !Arc::ptr_eq(known, estate));
+    }
+
+    /// The hypervisors, in the order in which they came.
+    pub fn estates(&self) -> Vec<Arc<Estate>> {
+        self.estates.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Gives a guest, a host or a pool a further name in this run.
+    pub fn call(&self, name: impl Into<String>, estate: &Arc<Estate>, reference: &Ref) {
+        let mut called = self.called.write().unwrap_or_else(PoisonError::into_inner);
+        called.insert((reference.class, name.into()), (estate.clone(), reference.clone()));
+    }
+
+    fn called(&self, class: Class, name: &str) -> Option<(Arc<Estate>, Ref)> {
+        self.called.read().unwrap_or_else(PoisonError::into_inner).get(&(class, name.to_string())).cloned()
+    }
+
+    /// The names of the machines known by their addresses, in order.
     pub fn names(&self) -> Vec<&str> {
         self.places.iter().map(|p| p.name()).collect()
     }
 
-    /// The machines as shown to people, passwords masked.
+    /// The machines and hypervisors as shown to people, passwords masked.
     pub fn shown(&self) -> Vec<String> {
-        self.places.iter().map(|p| p.address().to_string()).collect()
+        let places = self.places.iter().filter_map(|p| Some(p.address()?.to_string()));
+        places.chain(self.estates().iter().map(|estate| estate.name().to_string())).collect()
     }
 
-    /// The machines' addresses without passwords, for programs.
-    pub fn addresses(&self) -> Vec<String> {
-        self.places.iter().map(|p| p.address().without_password().to_string()).collect()
+    /// The addresses of the guests without passwords, for programs, as far as they are known.
+    ///
+    /// # Errors
+    /// Those of the toolstack.
+    pub fn addresses(&self, context: &Context) -> Result<Vec<String>> {
+        let address = |guest: &Guest| Some(guest.place().address()?.without_password().to_string());
+        Ok(self.guests(context)?.iter().filter_map(address).collect())
     }
 
-    /// How many machines there are.
+    /// How many machines are known by their addresses.
     pub fn len(&self) -> usize {
         self.places.len()
     }
 
+    /// Whether there is no machine and no hypervisor.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.places.is_empty() && self.estates().is_empty()
     }
 
-    /// The guest of this name, for the testcase of `context`; the same one each time that it asks.
+    /// The guest of this name, for the testcase of `context`; the same one each time that it asks. Sequences also name the first guest
+    /// `RESOURCE_GUEST_0`, and so on; on a pool, a uuid is a name too.
     ///
     /// # Errors
-    /// As [`Lab::find`].
+    /// `NotFound` with the nearest name; `Malformed` when several have the name; those of the toolstack.
     pub fn guest(&self, name: &str, context: &Context) -> Result<Guest> {
-        Ok(self.hand_out(self.find(name)?, context))
-    }
-
-    /// The machine of this name. Sequences also name the first machine `RESOURCE_GUEST_0`, and so on.
-    ///
-    /// # Errors
-    /// `NotFound` with the nearest name.
-    pub fn find(&self, name: &str) -> Result<&Arc<Place>> {
-        let by_number = || self.places.get(name.strip_prefix("RESOURCE_GUEST_")?.parse::<usize>().ok()?);
-        let found = self.places.iter().find(|p| p.name() == name).or_else(by_number);
-        found.ok_or_else(|| self.no_guest(&format!("no guest `{name}` in this lab"), did_you_mean(name, self.names())))
+        if let Some((estate, reference)) = self.called(Class::Guest, name) {
+            let record = estate.ask(context, |toolstack, watch| toolstack.guest(&reference, watch))?;
+            return Ok(estate.guest(&record, context));
+        }
+        if let Some(place) = self.places.iter().find(|p| p.name() == name) {
+            return Ok(self.hand_out(place, context));
+        }
+        let number = number(name, GUEST);
+        for estate in self.estates().iter().filter(|_| number.is_none()) {
+            if let Some(record) = estate.guest_named(name, context)? {
+                return Ok(estate.guest(&record, context));
+            }
+        }
+        let all = self.guests(context)?;
+        if let Some(guest) = number.and_then(|number| all.get(number)) {
+            return Ok(guest.clone());
+        }
+        let names: Vec<&str> = all.iter().map(Guest::name).collect();
+        Err(self.no_guest(&format!("no guest `{name}` in this lab"), Some(name), &names))
     }
 
     /// The first guest: the one that is meant when there is no name.
     ///
     /// # Errors
-    /// `NotFound` when there is none.
+    /// `NotFound` when there is none; those of the toolstack.
     pub fn first(&self, context: &Context) -> Result<Guest> {
-        match self.places.first() {
-            Some(place) => Ok(self.hand_out(place, context)),
-            None => Err(self.no_guest("there is no guest in this lab", None)),
+        if let Some(place) = self.places.first() {
+            return Ok(self.hand_out(place, context));
         }
+        self.guest(&format!("{GUEST}0"), context).map_err(|error| match error.kind {
+            Kind::NotFound => self.no_guest("there is no guest in this lab", None, &[]),
+            _ => error,
+        })
     }
 
-    /// All guests, in order.
-    pub fn guests(&self, context: &Context) -> Vec<Guest> {
-        self.places.iter().map(|place| self.hand_out(place, context)).collect()
+    /// All guests: those known by their addresses in order, then each hypervisor's by name.
+    ///
+    /// # Errors
+    /// Those of the toolstack.
+    pub fn guests(&self, context: &Context) -> Result<Vec<Guest>> {
+        let mut all: Vec<Guest> = self.places.iter().map(|place| self.hand_out(place, context)).collect();
+        for estate in self.estates() {
+            let records = estate.ask(context, |toolstack, watch| toolstack.guests(watch))?;
+            all.extend(records.iter().map(|record| estate.guest(record, context)));
+        }
+        Ok(all)
+    }
+
+    /// The host of this name (or uuid, or address), as it is now; without a name the first. Sequences also name the first host
+    /// `RESOURCE_HOST_0`, and so on, or `RESOURCE_HOST_DEFAULT`.
+    ///
+    /// # Errors
+    /// `NotFound` with the nearest name; those of the toolstack.
+    pub fn find_host(&self, name: Option<&str>, context: &Context) -> Result<(Arc<Estate>, toolstack::Host)> {
+        let numbered = format!("{HOST}0");
+        let name = name.map(|name| if name.strip_prefix(HOST) == Some(DEFAULT) { numbered.as_str() } else { name });
+        if let Some((estate, reference)) = name.or(Some(&numbered)).and_then(|name| self.called(Class::Host, name)) {
+            let host = estate.ask(context, |toolstack, watch| toolstack.host(&reference, watch))?;
+            return Ok((estate, host));
+        }
+        let mut all = self.find_hosts(context)?;
+        let names: Vec<String> = all.iter().map(|(_, host)| host.name.clone()).collect();
+        let is_called = |host: &toolstack::Host, name: &str| {
+            [&host.name, &host.uuid, &host.address, &host.hostname].contains(&&name.to_string())
+        };
+        let place = match name {
+            None => (!all.is_empty()).then_some(0),
+            Some(name) => {
+                let by_name = all.iter().position(|(_, host)| is_called(host, name));
+                by_name.or_else(|| number(name, HOST).filter(|number| *number < all.len()))
+            }
+        };
+        place.map(|place| all.swap_remove(place)).ok_or_else(|| self.none("host", name, &names))
+    }
+
+    /// All hosts of all hypervisors, of each the master first.
+    ///
+    /// # Errors
+    /// Those of the toolstack.
+    pub fn find_hosts(&self, context: &Context) -> Result<Vec<(Arc<Estate>, toolstack::Host)>> {
+        let mut all = Vec::new();
+        for estate in self.estates() {
+            let mut hosts = estate.ask(context, |toolstack, watch| toolstack.hosts(watch))?;
+            if hosts.len() > 1 {
+                let master = estate.ask(context, |toolstack, watch| toolstack.pool(watch))?.master;
+                hosts.sort_by_key(|host| host.reference != master);
+            }
+            all.extend(hosts.into_iter().map(|host| (estate.clone(), host)));
+        }
+        Ok(all)
+    }
+
+    /// The pool of this name or uuid, as it is now; without a name the first. Sequences also name the first pool `RESOURCE_POOL_0`.
+    ///
+    /// # Errors
+    /// `NotFound` with the nearest name; those of the toolstack.
+    pub fn find_pool(&self, name: Option<&str>, context: &Context) -> Result<(Arc<Estate>, toolstack::Pool)> {
+        let numbered = format!("{POOL}0");
+        let known = name.or(Some(&numbered)).and_then(|name| self.called(Class::Pool, name));
+        let estates = known.map_or_else(|| self.estates(), |(estate, _)| vec![estate]);
+        let number = name.map_or(Some(0), |name| number(name, POOL));
+        let mut names = Vec::new();
+        for (place, estate) in estates.into_iter().enumerate() {
+            let pool = estate.ask(context, |toolstack, watch| toolstack.pool(watch))?;
+            let is_called = name.is_some_and(|name| [pool.name.as_str(), &pool.uuid, estate.name()].contains(&name));
+            if is_called || number == Some(place) {
+                return Ok((estate, pool));
+            }
+            names.push(if pool.name.is_empty() { estate.name().to_string() } else { pool.name });
+        }
+        Err(self.none("pool", name, &names))
     }
 
     /// The guests that the testcase of `context` has asked for, in the order asked.
     pub fn held(&self, context: &Context) -> Vec<Guest> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.get(&context.case().cloned()).cloned().unwrap_or_default()
+        let estates = self.estates();
+        self.hands.held(context).into_iter().chain(estates.iter().flat_map(|estate| estate.hands.held(context))).collect()
     }
 
     /// Fetches the logs of the machines that the testcase has asked for. What cannot be fetched is a warning.
@@ -96,37 +225,55 @@ impl Lab {
         }
     }
 
-    /// Takes back what the testcase had in hand: its jobs end, its temporary directories go. What cannot be cleaned up is a warning.
+    /// Takes back what the testcase had in hand: its jobs end, its temporary directories go. What cannot be cleaned up is a warning,
+    /// and so is what it made on a hypervisor and has not removed.
     pub fn give_back(&self, context: &Context) {
-        let guests = self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&context.case().cloned());
-        for guest in guests.unwrap_or_default() {
-            let left = guest.leftovers();
-            if let Err(error) = guest.clean_up() {
-                let text = format!("{} keeps some of {}: {}", guest.name(), left.join(", "), error.what);
-                context.log(Level::Warning, text);
-            }
+        self.hands.give_back(context);
+        for estate in self.estates() {
+            estate.give_back(context);
         }
+    }
+
+    /// Ends the sessions on all hypervisors.
+    pub fn close(&self) {
+        self.estates().iter().for_each(|estate| estate.toolstack().log_out());
     }
 
     fn hand_out(&self, place: &Arc<Place>, context: &Context) -> Guest {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let guests = held.entry(context.case().cloned()).or_default();
-        if let Some(guest) = guests.iter().find(|g| g.name() == place.name()) {
-            return guest.clone();
-        }
-        let guest = Guest::new(place.clone(), context.clone());
-        guests.push(guest.clone());
-        guest
+        self.hands.hand_out(place, context, |place| Guest::new(place, context.clone()))
     }
 
-    fn no_guest(&self, what: &str, near: Option<String>) -> Error {
+    fn no_guest(&self, what: &str, name: Option<&str>, names: &[&str]) -> Error {
+        let near = name.and_then(|name| did_you_mean(name, names.iter().copied()));
         let help = match near {
             Some(near) => near,
-            None if self.places.is_empty() => "name one: `--guest 10.0.0.5`, or `--guest local` for this machine".to_string(),
-            None => format!("there is: {}", self.names().join(", ")),
+            None if self.is_empty() => "name one: `--guest 10.0.0.5`, or `--guest local` for this machine".to_string(),
+            None if names.is_empty() => format!("{} has none yet", self.shown().join(", ")),
+            None => format!("there is: {}", names.join(", ")),
         };
         Error::new(Kind::NotFound, what).help(help)
     }
+
+    fn none(&self, sort: &str, name: Option<&str>, names: &[String]) -> Error {
+        let what = match name {
+            Some(name) => format!("no {sort} `{name}` in this lab"),
+            None => format!("there is no {sort} in this lab"),
+        };
+        let near = name.and_then(|name| did_you_mean(name, names.iter().map(String::as_str)));
+        let help = match near {
+            Some(near) => near,
+            None if names.is_empty() => {
+                return Error::new(Kind::NotFound, what).blame(Blame::User).help("name one: `--host h1`, or `--host sim`");
+            }
+            None => format!("there is: {}", names.join(", ")),
+        };
+        Error::new(Kind::NotFound, what).help(help)
+    }
+}
+
+/// The number in a name such as `RESOURCE_HOST_1`.
+fn number(name: &str, prefix: &str) -> Option<usize> {
+    name.strip_prefix(prefix)?.parse().ok()
 }
 
 /// A name for each machine: the one wanted, with `#2` on the second of the same.

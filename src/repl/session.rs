@@ -78,7 +78,7 @@ impl Session {
         let manual = Manual::of(&scripts)?;
         let mut scope = Scope::new();
         if let Ok(first) = lab.first(&context) {
-            let all: Vec<Dynamic> = lab.guests(&context).into_iter().map(Dynamic::from).collect();
+            let all: Vec<Dynamic> = lab.guests(&context)?.into_iter().map(Dynamic::from).collect();
             scope.push("vm", first).push("guests", all);
         }
         let case = Arc::new(Case::new(context, lab, Args::new(), variables, scripts));

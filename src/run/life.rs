@@ -113,7 +113,7 @@ fn plain(context: &Context, error: &Error) -> Ended {
 }
 
 /// Why a testcase cannot run here at all.
-fn unfit(runner: &Runner, testcase: &Testcase, place: Option<&str>) -> Option<Error> {
+fn unfit(runner: &Runner, testcase: &Testcase, place: Option<&str>, context: &Context) -> Option<Error> {
     let Testcase { meta, name, .. } = testcase;
     let needed = meta.guests.max(usize::from(meta.target == Target::Guest));
     let there = runner.lab.len();
@@ -130,7 +130,7 @@ fn unfit(runner: &Runner, testcase: &Testcase, place: Option<&str>) -> Option<Er
     let is_program = matches!(testcase.origin, Origin::Program(_));
     place
         .filter(|_| needed > 0 || is_program && there > 0)
-        .and_then(|place| runner.lab.find(place).err())
+        .and_then(|place| runner.lab.guest(place, context).err())
         .map(|error| error.blame(Blame::User))
 }
 
@@ -271,7 +271,7 @@ impl Life<'_> {
 
     /// Everything that can be found wrong before anything of the testcase runs.
     fn ready(&mut self, testcase: &Testcase) -> Result<(), Box<Ended>> {
-        if let Some(error) = unfit(self.runner(), testcase, self.planned.place.as_deref()) {
+        if let Some(error) = unfit(self.runner(), testcase, self.planned.place.as_deref(), self.context()) {
             return Err(Box::new(plain(self.context(), &error)));
         }
         if !matches!(testcase.origin, Origin::Program(_)) {

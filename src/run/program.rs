@@ -83,9 +83,11 @@ fn command_for(case: &Case, path: &Path, words: &[String]) -> Command {
     for name in ours.iter().map(String::as_str).chain(["PASSWORD", "KEY_PASSPHRASE"]) {
         command.env_remove(format!("XRT_{name}"));
     }
-    let addresses = case.lab.addresses();
-    let named = case.place.as_deref().and_then(|place| case.lab.find(place).ok());
-    let target = named.map(|machine| machine.address().without_password().to_string()).or_else(|| addresses.first().cloned());
+    // A program that wants machines says itself that there are none.
+    let addresses = case.lab.addresses(&case.context).unwrap_or_default();
+    let named = case.place.as_deref().and_then(|place| case.lab.guest(place, &case.context).ok());
+    let address = named.and_then(|machine| machine.place().address());
+    let target = address.map(|address| address.without_password().to_string()).or_else(|| addresses.first().cloned());
     if let Some(target) = target {
         command.env("XRT_GUEST", target).env("XRT_GUESTS", addresses.join(" "));
     }

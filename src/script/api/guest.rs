@@ -356,7 +356,7 @@ mod guest {
     /// ```
     #[rhai_fn(name = "==", pure)]
     pub fn is_same(vm: &mut Guest, other: Guest) -> bool {
-        vm.name() == other.name()
+        vm.is_same(&other)
     }
 
     /// Tells whether these are two guests.
@@ -366,7 +366,7 @@ mod guest {
     /// ```
     #[rhai_fn(name = "!=", pure)]
     pub fn is_other(vm: &mut Guest, other: Guest) -> bool {
-        vm.name() != other.name()
+        !vm.is_same(&other)
     }
 
     /// Gives the guest as text.

@@ -156,7 +156,7 @@ mod testcase {
         case.lab.guest(name, &case.context).map_err(|e| raise(&case.context, &e))
     }
 
-    /// Gives all guests, in the order of the command line.
+    /// Gives all guests: those of the command line in its order, then those of each pool by name.
     ///
     /// ```rhai
     /// for vm in guests() { log(vm.name); }
@@ -164,7 +164,8 @@ mod testcase {
     #[rhai_fn(return_raw)]
     pub fn guests(call: NativeCallContext) -> Raised<rhai::Array> {
         let case = Case::of(&call)?;
-        Ok(case.lab.guests(&case.context).into_iter().map(Dynamic::from).collect())
+        let all = case.lab.guests(&case.context).map_err(|e| raise(&case.context, &e))?;
+        Ok(all.into_iter().map(Dynamic::from).collect())
     }
 }
 

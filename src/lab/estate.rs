@@ -1,0 +1,275 @@
+//! A hypervisor or a pool of them, with what a run knows of it: how to get into its machines, and where each of them is.
+
+use super::access::Access;
+use super::address::Address;
+use super::guest::Guest;
+use super::hands::Hands;
+use super::place::Place;
+use super::wait::Patience;
+use super::way::{Find, Way};
+use crate::context::{Action, Context};
+use crate::error::{Blame, Error, Kind, Result};
+use crate::event::Level;
+use crate::time::Cancel;
+use crate::toolstack::{self, Ref, Toolstack, Watch};
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Key of a host's or guest's `other_config`: the port of SSH there, where it is not 22.
+pub const SSH_PORT_KEY: &str = "xrt:ssh-port";
+
+/// Key of a host's or guest's `other_config`: the user to log in as, where it is not root.
+pub const SSH_USER_KEY: &str = "xrt:ssh-user";
+
+/// A toolstack with what a run knows of it. Shared by testcases.
+pub struct Estate {
+    toolstack: Arc<dyn Toolstack>,
+    /// How to get into guests.
+    access: Access,
+    /// How to get into hosts.
+    host_access: Access,
+    /// By uuid of the host or guest.
+    places: Mutex<HashMap<String, Arc<Place>>>,
+    /// Guests by the names under which they were found: a hint, to be checked.
+    found: Mutex<HashMap<String, Ref>>,
+    pub(super) hands: Hands,
+}
+
+impl Estate {
+    /// Nothing is connected yet.
+    pub fn new(toolstack: Arc<dyn Toolstack>, access: Access) -> Arc<Estate> {
+        let host_access = access.clone();
+        Estate::with_host_access(toolstack, access, host_access)
+    }
+
+    /// As [`Estate::new`], with another way into the hosts than into the guests.
+    pub fn with_host_access(toolstack: Arc<dyn Toolstack>, access: Access, host_access: Access) -> Arc<Estate> {
+        let (places, found, hands) = (Mutex::default(), Mutex::default(), Hands::default());
+        Arc::new(Estate { toolstack, access, host_access, places, found, hands })
+    }
+
+    /// As shown to people: "xapi on 10.0.0.5".
+    pub fn name(&self) -> &str {
+        self.toolstack.name()
+    }
+
+    pub fn toolstack(&self) -> &dyn Toolstack {
+        &*self.toolstack
+    }
+
+    /// The patience with this lab's factor.
+    pub fn patience(&self, usual: Patience) -> Patience {
+        usual.scaled(self.access.patience)
+    }
+
+    /// Asks something that is answered at once.
+    ///
+    /// # Errors
+    /// Those of the question.
+    pub fn ask<T>(&self, context: &Context, question: impl FnOnce(&dyn Toolstack, Watch<'_>) -> Result<T>) -> Result<T> {
+        self.ask_under(&context.cancel(), context, question)
+    }
+
+    /// As [`Estate::ask`], in a look of a wait: under the wait's own flag.
+    ///
+    /// # Errors
+    /// Those of the question.
+    pub fn ask_under<T>(
+        &self,
+        cancel: &Cancel,
+        context: &Context,
+        question: impl FnOnce(&dyn Toolstack, Watch<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let watch = Watch::silent(cancel, self.patience(Patience::QUESTION).limit);
+        let result = question(&*self.toolstack, watch);
+        self.pass_on_warnings(context);
+        result
+    }
+
+    /// Asks for something that takes its time, and tells how far it is.
+    ///
+    /// # Errors
+    /// Those of the order.
+    pub fn order<T>(
+        &self,
+        context: &Context,
+        action: &Action<'_>,
+        patience: Patience,
+        order: impl FnOnce(&dyn Toolstack, Watch<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let cancel = context.cancel();
+        let progress = |part: f64| action.progress(format!("{:.0} % done there", part * 100.0), Some(part));
+        let result = order(&*self.toolstack, Watch { cancel: &cancel, limit: patience.limit, progress: &progress });
+        self.pass_on_warnings(context);
+        result
+    }
+
+    /// Waits until something about these has changed, or for so long; where there are no events, only for so long.
+    ///
+    /// # Errors
+    /// Those of the flag.
+    pub fn pause(&self, cancel: &Cancel, things: &[Ref], token: &mut String, longest: Duration) -> Result<()> {
+        if self.toolstack.wait_change(things, token, Watch::silent(cancel, longest)).is_ok() {
+            return cancel.check();
+        }
+        token.clear();
+        cancel.sleep(longest)
+    }
+
+    /// The inside of a host's control domain.
+    ///
+    /// # Errors
+    /// `Malformed` for a port or an address that cannot be.
+    pub fn place_of_host(&self, host: &toolstack::Host) -> Result<Arc<Place>> {
+        let address = address(&host.address, &host.other_config, &host.name)?;
+        let place = self.place(&host.uuid, || {
+            let access = self.host_access.clone();
+            let way = Way::new(&host.name, None, Box::new(move |address| access.transport(address)));
+            Place::late(&host.name, way, self.host_access.patience)
+        });
+        place.is_at(&address);
+        Ok(place)
+    }
+
+    /// The inside of a guest. Its address is asked for when it is needed, and again when the guest no longer answers there.
+    pub fn place_of_guest(&self, guest: &toolstack::Guest) -> Arc<Place> {
+        let place = self.place(&guest.uuid, || {
+            let (toolstack, reference) = (self.toolstack.clone(), guest.reference.clone());
+            let limit = self.patience(Patience::QUESTION).limit;
+            let find: Find = Box::new(move |cancel| where_it_is(&toolstack.guest(&reference, Watch::silent(cancel, limit))?));
+            let access = self.access.clone();
+            let way = Way::new(&guest.name, Some(find), Box::new(move |address| access.transport(address)));
+            Place::late(&guest.name, way, self.access.patience)
+        });
+        if let Ok(address) = where_it_is(guest) {
+            place.is_at(&address);
+        }
+        place
+    }
+
+    /// A guest in the hands of the testcase of `context`; the same one each time.
+    pub fn guest(self: &Arc<Estate>, record: &toolstack::Guest, context: &Context) -> Guest {
+        let place = self.place_of_guest(record);
+        self.hands.hand_out(&place, context, |place| Guest::of(self.clone(), record, place, context.clone()))
+    }
+
+    /// The guest of this name or uuid, as it is now, if there is one.
+    ///
+    /// # Errors
+    /// `Malformed` when several have the name; those of the toolstack.
+    pub fn guest_named(&self, name: &str, context: &Context) -> Result<Option<toolstack::Guest>> {
+        let known = self.lock_found().get(name).cloned();
+        if let Some(known) = known
+            && let Ok(guest) = self.ask(context, |toolstack, watch| toolstack.guest(&known, watch))
+            && is_called(&guest, name)
+        {
+            return Ok(Some(guest));
+        }
+        let mut all = self.ask(context, |toolstack, watch| toolstack.guests(watch))?;
+        all.retain(|guest| is_called(guest, name));
+        if all.len() > 1 {
+            let uuids: Vec<&str> = all.iter().map(|guest| guest.uuid.as_str()).collect();
+            let what = format!("{} guests of {} are called `{name}`", all.len(), self.name());
+            let help = format!("name one by its uuid: {}", uuids.join(", "));
+            return Err(Error::new(Kind::Malformed, what).blame(Blame::Lab).help(help));
+        }
+        let found = all.pop();
+        if let Some(guest) = &found {
+            self.lock_found().insert(name.to_string(), guest.reference.clone());
+        }
+        Ok(found)
+    }
+
+    /// Takes back what the testcase had in hand; what it made and has not removed is a warning.
+    pub(super) fn give_back(&self, context: &Context) {
+        for made in self.hands.give_back(context) {
+            let is_there = self.ask(context, |toolstack, watch| toolstack.get(&made.reference, "uuid", watch)).is_ok();
+            if is_there {
+                context.log(Level::Warning, format!("{} is left behind; this removes it: {}", made.what, made.remove));
+            }
+        }
+    }
+
+    fn place(&self, uuid: &str, make: impl FnOnce() -> Place) -> Arc<Place> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = places.get(uuid) {
+            return place.clone();
+        }
+        let place = Arc::new(make());
+        places.insert(uuid.to_string(), place.clone());
+        place
+    }
+
+    fn pass_on_warnings(&self, context: &Context) {
+        for warning in self.toolstack.warnings() {
+            context.log(Level::Warning, warning);
+        }
+    }
+
+    fn lock_found(&self) -> MutexGuard<'_, HashMap<String, Ref>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_called(guest: &toolstack::Guest, name: &str) -> bool {
+    guest.name == name || guest.uuid == name
+}
+
+/// Where a guest can be logged in to.
+///
+/// # Errors
+/// `Unreachable` as long as nobody has said an address of it.
+pub(super) fn where_it_is(guest: &toolstack::Guest) -> Result<Address> {
+    match ip_of(guest) {
+        Some(ip) => address(&ip.to_string(), &guest.other_config, &guest.name),
+        None => {
+            let said = if guest.inside.is_none() { "its agent says nothing" } else { "no address of it is known yet" };
+            Err(Error::new(Kind::Unreachable, format!("`{}` is {}, and {said}", guest.name, guest.state.word())))
+        }
+    }
+}
+
+/// The address that the agent in a guest tells: IPv4 before IPv6, the first interface before the others.
+pub(super) fn ip_of(guest: &toolstack::Guest) -> Option<IpAddr> {
+    let networks = &guest.inside.as_ref()?.networks;
+    let mut all: Vec<(bool, u32, IpAddr)> = networks.iter().filter_map(|(key, text)| told(key, text)).collect();
+    all.sort();
+    all.first().map(|(_, _, ip)| *ip)
+}
+
+/// One address that a guest has, by a key such as "0/ip" or "1/ipv6/0"; nothing for one that leads nowhere.
+fn told(key: &str, text: &str) -> Option<(bool, u32, IpAddr)> {
+    let (interface, kind) = key.split_once('/')?;
+    let ip: IpAddr = text.trim().parse().ok()?;
+    let is_usable = match ip {
+        IpAddr::V4(ip) => !(ip.is_link_local() || ip.is_unspecified() || ip.is_broadcast()),
+        IpAddr::V6(ip) => !(ip.is_unicast_link_local() || ip.is_unspecified() || ip.is_loopback()),
+    };
+    let is_address = kind == "ip" || kind.starts_with("ipv4/") || kind.starts_with("ipv6/");
+    (is_usable && is_address).then_some((ip.is_ipv6(), interface.parse().ok()?, ip))
+}
+
+/// An address with the port and user that operators keep with a machine.
+fn address(host: &str, other_config: &BTreeMap<String, String>, machine: &str) -> Result<Address> {
+    let wrong = |key: &str, value: &str| {
+        Error::new(Kind::Malformed, format!("other_config[{key}] of `{machine}` is `{value}`")).blame(Blame::Lab)
+    };
+    if host.is_empty() {
+        let what = format!("`{machine}` has no address");
+        return Err(Error::new(Kind::Unreachable, what));
+    }
+    let port = match other_config.get(SSH_PORT_KEY) {
+        None => super::address::SSH_PORT,
+        Some(text) => match text.parse() {
+            Ok(port) if port > 0 => port,
+            _ => return Err(wrong(SSH_PORT_KEY, text).help("write a number from 1 to 65535 there, or remove it for port 22")),
+        },
+    };
+    let user = other_config.get(SSH_USER_KEY).cloned();
+    if let Some(user) = user.as_ref().filter(|user| user.is_empty() || user.contains(char::is_whitespace)) {
+        return Err(wrong(SSH_USER_KEY, user).help("write the name of a user there, or remove it for root"));
+    }
+    Ok(Address::Remote { user, password: None, host: host.to_string(), port })
+}

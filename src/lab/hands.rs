@@ -1,0 +1,82 @@
+//! What each testcase has in hand: the guests that it asked for, and what it made and has not removed.
+
+use super::guest::Guest;
+use super::place::Place;
+use crate::context::Context;
+use crate::error::Error;
+use crate::event::Level;
+use crate::name::CaseId;
+use crate::toolstack::Ref;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What each testcase has in hand, by its id; nothing for what belongs to no testcase.
+#[derive(Default)]
+pub(super) struct Hands(Mutex<HashMap<Option<CaseId>, Hand>>);
+
+#[derive(Default)]
+struct Hand {
+    /// In the order asked.
+    guests: Vec<Guest>,
+    made: Vec<Made>,
+}
+
+/// Something that a testcase made and has not removed.
+#[derive(Clone, Debug)]
+pub(super) struct Made {
+    pub reference: Ref,
+    /// "the guest `vm1-clone`".
+    pub what: String,
+    /// What a person types to remove it.
+    pub remove: String,
+}
+
+impl Hands {
+    /// The guest at a place, for the testcase of `context`; the same one each time that it asks.
+    pub fn hand_out(&self, place: &Arc<Place>, context: &Context, make: impl FnOnce(Arc<Place>) -> Guest) -> Guest {
+        let mut hands = self.lock();
+        let hand = hands.entry(context.case().cloned()).or_default();
+        if let Some(guest) = hand.guests.iter().find(|guest| std::ptr::eq(guest.place(), &**place)) {
+            return guest.clone();
+        }
+        let guest = make(place.clone());
+        hand.guests.push(guest.clone());
+        guest
+    }
+
+    /// The guests that the testcase of `context` has asked for, in the order asked.
+    pub fn held(&self, context: &Context) -> Vec<Guest> {
+        self.lock().get(&context.case().cloned()).map(|hand| hand.guests.clone()).unwrap_or_default()
+    }
+
+    /// The testcase of `context` has made this, and is to remove it.
+    pub fn made(&self, context: &Context, made: Made) {
+        self.lock().entry(context.case().cloned()).or_default().made.push(made);
+    }
+
+    /// It is gone, whoever made it.
+    pub fn gone(&self, reference: &Ref) {
+        self.lock().values_mut().for_each(|hand| hand.made.retain(|made| made.reference != *reference));
+    }
+
+    /// Takes back what the testcase had in hand: its jobs end, its temporary directories go. What cannot be cleaned up is a warning.
+    /// Returns what it made and has not removed.
+    pub fn give_back(&self, context: &Context) -> Vec<Made> {
+        let hand = self.lock().remove(&context.case().cloned()).unwrap_or_default();
+        for guest in hand.guests {
+            let left = guest.leftovers();
+            if let Err(error) = guest.clean_up() {
+                warn(context, &guest, &left, &error);
+            }
+        }
+        hand.made
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Option<CaseId>, Hand>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn warn(context: &Context, guest: &Guest, left: &[String], error: &Error) {
+    context.log(Level::Warning, format!("{} keeps some of {}: {}", guest.name(), left.join(", "), error.what));
+}
