@@ -7,6 +7,7 @@
 
 pub mod local;
 pub mod ssh;
+pub mod xmlrpc;
 
 use crate::error::{Details, Error, Kind, Result};
 use crate::time::Cancel;
