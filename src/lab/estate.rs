@@ -3,13 +3,14 @@
 use super::access::Access;
 use super::address::Address;
 use super::guest::Guest;
-use super::hands::Hands;
+use super::hands::{Hands, Made};
 use super::place::Place;
 use super::wait::Patience;
 use super::way::{Find, Way};
 use crate::context::{Action, Context};
 use crate::error::{Blame, Error, Kind, Result};
 use crate::event::Level;
+use crate::secret::Secret;
 use crate::time::Cancel;
 use crate::toolstack::{self, Ref, Toolstack, Watch};
 use std::collections::{BTreeMap, HashMap};
@@ -147,6 +148,25 @@ impl Estate {
             place.is_at(&address);
         }
         place
+    }
+
+    /// The control domain of a host in the hands of the testcase of `context`; the same one each time.
+    ///
+    /// # Errors
+    /// As [`Estate::place_of_host`].
+    pub fn control_domain(&self, host: &toolstack::Host, context: &Context) -> Result<Guest> {
+        let place = self.place_of_host(host)?;
+        Ok(self.hands.hand_out(&place, context, |place| Guest::new(place, context.clone())))
+    }
+
+    /// The testcase of `context` has made this, and is to remove it; `remove` is what a person types to do so.
+    pub(super) fn made(&self, context: &Context, reference: &Ref, what: &str, remove: &str) {
+        self.hands.made(context, Made { reference: reference.clone(), what: what.into(), remove: remove.into() });
+    }
+
+    /// Who may do everything on the hosts, if that is known.
+    pub fn login(&self) -> Option<(&'static str, Secret)> {
+        Some((super::address::ROOT, self.host_access.password.clone()?))
     }
 
     /// A guest in the hands of the testcase of `context`; the same one each time.

@@ -62,7 +62,9 @@ impl Hold {
     /// One look under a wait's own flag.
     pub fn look<T>(&self, own: &Cancel, look: impl FnOnce(&dyn Toolstack, Watch<'_>) -> Result<Look<T>>) -> Result<Look<T>> {
         match self.estate.ask_under(own, &self.context, look) {
-            Err(error) if matches!(error.kind, Kind::Unreachable | Kind::Timeout) && !own.is_raised() => Ok(Look::NotYet(error.what)),
+            Err(error) if matches!(error.kind, Kind::Unreachable | Kind::Timeout) && !own.is_raised() => {
+                Ok(Look::NotYet(error.what))
+            }
             other => other,
         }
     }
@@ -115,7 +117,9 @@ pub(super) fn named<T>(sort: &str, all: Vec<T>, name: &str, of: impl Fn(&T) -> (
     if found.len() > 1 {
         let uuids: Vec<String> = found.iter().map(|one| of(one).1).collect();
         let what = format!("{} {sort}s are called `{name}`", found.len());
-        return Err(Error::new(Kind::Malformed, what).blame(Blame::Lab).help(format!("name one by its uuid: {}", uuids.join(", "))));
+        return Err(Error::new(Kind::Malformed, what)
+            .blame(Blame::Lab)
+            .help(format!("name one by its uuid: {}", uuids.join(", "))));
     }
     found.pop().ok_or_else(|| {
         let known = || names.iter().map(|(name, _)| name.as_str());

@@ -16,17 +16,25 @@ mod facts;
 mod files;
 mod guest;
 mod hands;
+mod hold;
+mod host;
 mod job;
 mod logs;
+mod network;
+mod nic;
 mod option;
 mod place;
+mod pool;
 mod power;
 mod processes;
 mod roster;
 mod scan;
+mod sr;
 pub mod storage;
 mod tools;
 mod trees;
+mod trouble;
+mod volume;
 pub mod wait;
 mod way;
 
@@ -37,11 +45,20 @@ pub use estate::{Estate, SSH_PORT_KEY, SSH_USER_KEY};
 pub use facts::{Facts, Skew, Space};
 pub use files::USUAL_MODE;
 pub use guest::{Ended, Guest};
+pub use host::{
+    BondOptions, DiskOptions, Host, ImportOptions, MachineOptions, NetworkChoice, NetworkOptions, RebootOptions, VlanOptions,
+};
 pub use job::Job;
-pub use option::{ExecOptions, JobOptions, OnError, PowerOptions, WaitOptions, WriteOptions};
+pub use network::Network;
+pub use nic::{IpOptions, Nic};
+pub use option::{ExecOptions, JobOptions, OnError, PowerOptions, Size, Text, WaitOptions, WriteOptions, XeOptions};
 pub use place::Place;
+pub use pool::{HaOptions, JoinOptions, MasterOptions, Pool};
 pub use processes::Process;
 pub use roster::Lab;
+pub use sr::{Sr, SrOptions};
+pub use trouble::Trouble;
+pub use volume::Volume;
 
 #[cfg(test)]
 mod tests {

@@ -26,12 +26,14 @@ impl Network {
     /// By name, uuid or bridge.
     pub(super) fn find(hold: &Hold, name: &str) -> Result<Network> {
         let all = Network::all(hold)?;
-        let found: Vec<&Network> = all.iter().filter(|n| [&n.known.name, &n.known.uuid, &n.known.bridge].iter().any(|t| *t == name)).collect();
+        let found: Vec<&Network> =
+            all.iter().filter(|n| [&n.known.name, &n.known.uuid, &n.known.bridge].iter().any(|t| *t == name)).collect();
         match found.as_slice() {
             [only] => Ok((*only).clone()),
             [] => {
                 let names = || all.iter().map(|network| network.known.name.as_str());
-                let near = did_you_mean(name, names()).unwrap_or_else(|| format!("there is: {}", names().collect::<Vec<_>>().join(", ")));
+                let near =
+                    did_you_mean(name, names()).unwrap_or_else(|| format!("there is: {}", names().collect::<Vec<_>>().join(", ")));
                 Err(Error::new(Kind::NotFound, format!("no network `{name}`")).help(near))
             }
             several => {

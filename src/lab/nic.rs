@@ -102,9 +102,9 @@ impl Nic {
         let reference = self.reference();
         self.hold.told(self.device(), "set the address", |action| {
             let patience = self.hold.estate.patience(Patience::NETWORK);
-            self.hold.estate.order(&self.hold.context, action, patience, |toolstack, watch| {
-                toolstack.set_ip(reference, &config, watch)
-            })?;
+            self.hold
+                .estate
+                .order(&self.hold.context, action, patience, |toolstack, watch| toolstack.set_ip(reference, &config, watch))?;
             let what = format!("{} to have its address", self.device());
             let ip = self.hold.until(action, &what, Patience::NETWORK, |toolstack, watch| {
                 let all = toolstack.nics(Some(&self.known.host), watch)?;

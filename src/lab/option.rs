@@ -105,13 +105,60 @@ pub struct PowerOptions {
     pub force: bool,
 }
 
+/// How to run `xe`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct XeOptions {
+    /// Limit; 45 minutes when not given.
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Option<Duration>,
+    pub on_error: OnError,
+    /// Values only, separated by commas.
+    pub minimal: bool,
+    pub force: bool,
+    pub multiple: bool,
+}
+
+/// Bytes: a number, or a text such as "2GiB".
+pub(super) fn size<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
+    Option::<Size>::deserialize(d).map(|size| size.map(|size| size.0))
+}
+
+/// Bytes, as a script writes them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Size, D::Error> {
+        struct Reader;
+        impl Visitor<'_> for Reader {
+            type Value = Size;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of bytes or a text such as \"2GiB\"")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Size, E> {
+                crate::unit::parse_size(text).map(Size).map_err(|e| E::custom(e.what))
+            }
+            fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<Size, E> {
+                Ok(Size(bytes))
+            }
+            fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<Size, E> {
+                u64::try_from(bytes).map(Size).map_err(|_| E::custom(format!("{bytes} is not a size")))
+            }
+        }
+        d.deserialize_any(Reader)
+    }
+}
+
 /// Texts by name; numbers and truth values of a script count as their text.
-fn texts<'de, D: Deserializer<'de>>(d: D) -> Result<BTreeMap<String, String>, D::Error> {
+pub(super) fn texts<'de, D: Deserializer<'de>>(d: D) -> Result<BTreeMap<String, String>, D::Error> {
     let found = BTreeMap::<String, Text>::deserialize(d)?;
     Ok(found.into_iter().map(|(name, text)| (name, text.0)).collect())
 }
 
-struct Text(String);
+/// A text; a number or a truth value of a script counts as its text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text(pub String);
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Text, D::Error> {

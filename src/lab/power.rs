@@ -92,9 +92,7 @@ impl Guest {
             if options.force { self.ask_hard('b', "reboot -f") } else { self.ask_softly("systemctl reboot", "reboot") }?;
             self.gone();
             let patience = self.patience(Patience::READY).or(options.timeout);
-            self.wait_up(action, &patience, "to answer with a new boot id", |boot_id| {
-                (!is_new(boot_id, &before)).then(|| "it still runs, with the old boot id".to_string())
-            })?;
+            self.wait_started(action, &patience, &before)?;
             action.says(format!("back after {}", crate::unit::show_duration(started.elapsed())));
             Ok(())
         })
@@ -153,7 +151,7 @@ impl Guest {
             .help("run it against another machine: `--guest user@host`"))
     }
 
-    fn known_boot_id(&self) -> Result<String> {
+    pub(super) fn known_boot_id(&self) -> Result<String> {
         let id = last_line(&self.answer(BOOT_ID)?);
         if id.is_empty() {
             return Err(Error::new(Kind::Unsupported, format!("{} has no boot id: not Linux?", self.name())).blame(Blame::Lab));
@@ -162,7 +160,7 @@ impl Guest {
     }
 
     /// Asks in the usual way. The connection may end before the answer.
-    fn ask_softly(&self, systemd: &str, other: &str) -> Result<()> {
+    pub(super) fn ask_softly(&self, systemd: &str, other: &str) -> Result<()> {
         let script = format!("{AS_ROOT}; if [ -d /run/systemd/system ]; then $sudo {systemd}; else $sudo {other}; fi");
         match self.run(&Command::new(&script, self.patience(Patience::seconds(30)).limit)) {
             Ok(output) if output.is_success() || matches!(output.status, crate::wire::Status::Signalled(_)) => Ok(()),
@@ -174,7 +172,7 @@ impl Guest {
 
     /// Asks the kernel at once by its magic key, and by a command where the key is not there or does nothing. It happens a second
     /// later, when the answer is on its way: no machine says goodbye after it.
-    fn ask_hard(&self, key: char, other: &str) -> Result<()> {
+    pub(super) fn ask_hard(&self, key: char, other: &str) -> Result<()> {
         let (without, also) = if other.is_empty() { ("exit 3", String::new()) } else { ("key=", format!("; sleep 5; {other}")) };
         let script = format!(
             "{AS_ROOT}; key='echo {key} >/proc/sysrq-trigger'\n\
@@ -191,7 +189,7 @@ impl Guest {
     }
 
     /// The machine is about to go: nothing that was known of it holds.
-    fn gone(&self) {
+    pub(super) fn gone(&self) {
         self.place().transport().hang_up();
         self.place().forget_facts();
     }
@@ -215,6 +213,14 @@ impl Guest {
             Err(error) if error.kind == Kind::Refused => Ok(Sight::Locked(error)),
             Err(error) => Err(error),
         }
+    }
+
+    /// Waits until it answers with another boot id than before; with any when there was none.
+    pub(super) fn wait_started(&self, action: &Action<'_>, patience: &Patience, before: &str) -> Result<()> {
+        self.wait_up(action, patience, "to answer with a new boot id", |boot_id| {
+            (!is_new(boot_id, before)).then(|| "it still runs, with the old boot id".to_string())
+        })
+        .map(drop)
     }
 
     /// Waits until it answers, and `not_yet` has nothing against the boot id.
@@ -243,7 +249,7 @@ impl Guest {
     }
 
     /// Waits until it does not answer several times in a row. With the boot id from before, an answer with another one is an error.
-    fn wait_silent(&self, action: &Action<'_>, patience: &Patience, before: Option<&str>) -> Result<()> {
+    pub(super) fn wait_silent(&self, action: &Action<'_>, patience: &Patience, before: Option<&str>) -> Result<()> {
         let what = format!("`{}` to stop answering", self.name());
         let mut silent = 0;
         until(self.context(), action, &what, patience, |own| match self.look(SILENT_LOOK, own)? {

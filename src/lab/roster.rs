@@ -3,7 +3,10 @@
 use super::estate::Estate;
 use super::guest::Guest;
 use super::hands::Hands;
+use super::host::Host;
 use super::place::Place;
+use super::pool::Pool;
+use super::trouble::Trouble;
 use crate::context::Context;
 use crate::error::{Blame, Error, Kind, Result};
 use crate::event::Level;
@@ -143,6 +146,44 @@ impl Lab {
             all.extend(records.iter().map(|record| estate.guest(record, context)));
         }
         Ok(all)
+    }
+
+    /// A host for the testcase of `context`, as [`Lab::find_host`] finds it.
+    ///
+    /// # Errors
+    /// As [`Lab::find_host`].
+    pub fn host(&self, name: Option<&str>, context: &Context) -> Result<Host> {
+        let (estate, record) = self.find_host(name, context)?;
+        Ok(Host::new(estate, &record, context.clone()))
+    }
+
+    /// All hosts, of each pool the master first.
+    ///
+    /// # Errors
+    /// Those of the toolstack.
+    pub fn hosts(&self, context: &Context) -> Result<Vec<Host>> {
+        let all = self.find_hosts(context)?;
+        Ok(all.into_iter().map(|(estate, record)| Host::new(estate, &record, context.clone())).collect())
+    }
+
+    /// A pool for the testcase of `context`, as [`Lab::find_pool`] finds it.
+    ///
+    /// # Errors
+    /// As [`Lab::find_pool`].
+    pub fn pool(&self, name: Option<&str>, context: &Context) -> Result<Pool> {
+        let (estate, record) = self.find_pool(name, context)?;
+        Ok(Pool::new(estate, &record, context.clone()))
+    }
+
+    /// Those who make trouble on demand on the first hypervisor: a simulated one does.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no hypervisor.
+    pub fn trouble(&self, context: &Context) -> Result<Trouble> {
+        match self.estates().into_iter().next() {
+            Some(estate) => Ok(Trouble::new(estate, context.clone())),
+            None => Err(self.none("pool", None, &[])),
+        }
     }
 
     /// The host of this name (or uuid, or address), as it is now; without a name the first. Sequences also name the first host

@@ -119,9 +119,9 @@ impl Sr {
                 }
             }
             let patience = hold.estate.patience(Patience::STORAGE).or(options.timeout);
-            let made = hold.estate.order(&hold.context, action, patience, |toolstack, watch| {
-                toolstack.create(&Spec::Sr(spec.clone()), watch)
-            })?;
+            let made = hold
+                .estate
+                .order(&hold.context, action, patience, |toolstack, watch| toolstack.create(&Spec::Sr(spec.clone()), watch))?;
             let sr = Sr::by_reference(hold, &made)?;
             sr.wait_attached(action, Patience::STORAGE)?;
             action.says(show_size(sr.known().size));
@@ -471,7 +471,8 @@ mod tests {
         let spec = |value: Value| read(value).spec(&Ref::new(Class::Host, "h")).map(|(spec, _)| spec);
         let nfs = spec(json!({ "type": "nfs", "name": "n", "server": "s", "path": "/x", "version": 4 })).unwrap();
         assert_eq!((nfs.device["nfsversion"].as_str(), nfs.is_shared), ("4", true));
-        let own = spec(json!({ "type": "zfs", "name": "z", "device_config": { "a": 1, "password": "p" }, "is_pool_wide": true })).unwrap();
+        let own = spec(json!({ "type": "zfs", "name": "z", "device_config": { "a": 1, "password": "p" }, "is_pool_wide": true }))
+            .unwrap();
         assert_eq!((own.kind.as_str(), own.device["a"].as_str(), own.is_shared), ("zfs", "1", true));
         assert_eq!(own.secrets, ["password"]);
         for (value, said) in [

@@ -40,6 +40,24 @@ impl Patience {
     pub const PROCESS_END: Patience = Patience::seconds(10);
     /// For the logs of one machine.
     pub const LOGS: Patience = Patience::seconds(120);
+    /// For something that a pool does at once, as a rule, and may have to wait its turn for.
+    pub const TASK: Patience = Patience::seconds(1200);
+    /// For a command of `xe`.
+    pub const XE: Patience = Patience::seconds(2700);
+    /// For a host to be up after a start or a reboot, its firmware's tests included.
+    pub const HOST_BOOT: Patience = Patience::seconds(1800);
+    /// For a host that is up to take guests.
+    pub const ENABLED: Patience = Patience::seconds(900);
+    /// For all guests of a host to move elsewhere.
+    pub const EVACUATE: Patience = Patience::seconds(7200);
+    /// For something about an SR or a volume.
+    pub const STORAGE: Patience = Patience::seconds(1800);
+    /// For an SR to have merged what was snapshots.
+    pub const COALESCE: Patience = Patience::seconds(600);
+    /// For something about a network or an interface of a host.
+    pub const NETWORK: Patience = Patience::seconds(300);
+    /// For a host to join a pool or to leave it.
+    pub const POOL: Patience = Patience::seconds(1800);
 
     /// Looks after 0.2 s, then less and less often, at least every 2 s.
     pub const fn seconds(limit: u64) -> Patience {

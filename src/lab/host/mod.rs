@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use machine::{DiskOptions, ImportOptions, MachineOptions, NetworkChoice};
 pub use network::{BondOptions, NetworkOptions, VlanOptions};
 pub use power::RebootOptions;
+pub(super) use power::Starts;
 
 /// SR types whose data lies on one host alone, the usual one first.
 const LOCAL: [&str; 4] = ["ext", "lvm", "btrfs", "file"];
@@ -156,9 +157,9 @@ impl Host {
         self.told(&format!("plugin {plugin}.{function}"), |action| {
             let hold = self.hold();
             let patience = hold.estate.patience(Patience::TASK);
-            let said = hold.estate.order(&hold.context, action, patience, |toolstack, watch| {
-                toolstack.call("host.call_plugin", &arguments, watch)
-            })?;
+            let said = hold
+                .estate
+                .order(&hold.context, action, patience, |toolstack, watch| toolstack.call("host.call_plugin", &arguments, watch))?;
             Ok(said.as_str().map_or_else(|| said.to_string(), str::to_string))
         })
     }
@@ -331,9 +332,9 @@ impl Host {
         let all = self.nics()?;
         let names: Vec<String> = all.iter().map(|nic| nic.device().to_string()).collect();
         let number = which.parse::<usize>().ok();
-        let at = all.iter().position(|nic| {
-            nic.device() == which || nic.known().mac.eq_ignore_ascii_case(which) || nic.known().uuid == which
-        });
+        let at = all
+            .iter()
+            .position(|nic| nic.device() == which || nic.known().mac.eq_ignore_ascii_case(which) || nic.known().uuid == which);
         at.or(number).and_then(|at| all.into_iter().nth(at)).ok_or_else(|| {
             let error = Error::new(Kind::NotFound, format!("{} has no NIC `{which}`", self.name)).blame(Blame::Lab);
             error.help(format!("there is: {}", names.join(", ")))
