@@ -1,5 +1,6 @@
 //! Runs that die: what their log tells, going on with them, and running again what did not pass.
 
+use crate::support::poll;
 use crate::support::xrt::{Ran, Xrt};
 use rustix::process::Signal;
 use std::collections::{BTreeMap, BTreeSet};
@@ -450,4 +451,55 @@ fn status_tells_programs_too() {
     die(&ran, &all, all.len(), false);
     let text = ran.then("status results/latest/events.jsonl").ends(0).stdout;
     assert!(text.contains(": passed\n2 testcases: 2 have a result (2 passed), 0 were running, 0 had not started"), "{text}");
+}
+
+/// Writes down each process that it is, and which of the earlier ones still run beside it.
+const ALONE: &str = r#"for pid in $(cat pids 2>/dev/null); do
+  case "$(cut -d' ' -f3 /proc/$pid/stat 2>/dev/null)" in ""|Z|X) ;; *) echo $pid >> beside ;; esac
+done
+setsid sleep 60 >/dev/null 2>&1 &
+echo "$$ $!" >> pids
+while [ ! -e go ]; do sleep 0.02; done"#;
+
+/// Whether a process runs.
+fn is_alive(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}
+
+#[test]
+fn a_program_that_outlived_its_run_has_ended_before_it_is_run_again() {
+    // The service of a testcase that has a result is there for those that come after it.
+    let service = "setsid sleep 60 >/dev/null 2>&1 & echo $! > service";
+    for words in ["--resume results/latest", "--rerun-failed results/latest"] {
+        let mut running = noted(noted(Xrt::new(), "service", service), "slow", ALONE).start();
+        running.until("slow", |fact| matches!(fact, Fact::ActionStarted { what, .. } if what.contains("slow")));
+        let pids = running.dir().join("pids");
+        let written = || fs::read_to_string(&pids).unwrap_or_default();
+        poll::until(poll::patience(), || written().ends_with('\n').then_some(())).unwrap();
+        running.signal(Signal::KILL);
+        let died = running.wait();
+        let first = written();
+        let first: Vec<&str> = first.split_whitespace().collect();
+        assert!(first.len() == 2 && first.iter().all(|pid| is_alive(pid)), "{first:?} outlive their run");
+
+        let mut again = died.next(words).start();
+        poll::until(poll::patience(), || (written().lines().count() == 2).then_some(())).unwrap();
+        assert!(!first.iter().any(|pid| is_alive(pid)), "{first:?} have ended");
+        fs::write(again.dir().join("go"), "").unwrap();
+        again.until("its end", |fact| matches!(fact, Fact::CaseFinished { .. }));
+        let again = again.wait().ends(0);
+        assert!(!again.dir().join("beside").exists(), "{words}: {}\n{}", written(), again.transcript());
+        let told = again
+            .events()
+            .iter()
+            .any(|e| matches!(&e.fact, Fact::Logged { text, .. } if text.contains("`slow` was still running")));
+        assert!(told, "{}", again.transcript());
+        let service = fs::read_to_string(again.dir().join("service")).unwrap();
+        assert!(is_alive(service.trim()), "the service goes on");
+        for pid in written().split_whitespace().chain([service.trim()]) {
+            let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+            rustix::process::kill_process(pid, Signal::KILL).ok();
+        }
+    }
 }

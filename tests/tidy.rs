@@ -71,7 +71,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rusqlite", &["report/sqlite/", "run/baseline.rs"]),
     ("russh", &["sim/"]),
     ("russh_sftp", &["sim/"]),
-    ("rustix", &["repl/terminal.rs", "wire/", "run/program.rs", "cli/mod.rs"]),
+    ("rustix", &["repl/terminal.rs", "wire/", "run/program.rs", "run/leftover.rs", "cli/mod.rs"]),
     ("rustls", &["wire/http.rs", "wire/tls.rs", "sim/"]),
     ("saphyr_parser", &["sequence/yaml.rs"]),
     ("sha2", &["wire/", "sim/"]),

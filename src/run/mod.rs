@@ -19,6 +19,7 @@ mod habits;
 mod history;
 mod junit;
 mod lanes;
+mod leftover;
 mod life;
 mod outline;
 mod output;

@@ -1,12 +1,13 @@
 //! What a run has done before, as its log tells it: what of that stands when the run is taken up again, and what is run again.
 
-use super::{Done, Group, Plan, PlannedCase, Step};
+use super::{Done, Group, Plan, PlannedCase, Step, leftover};
 use crate::error::{Blame, Error, Kind, Result};
 use crate::event::log::LogReader;
 use crate::event::{Beginning, Block, Event, Fact, Outcome, Planned, PlannedStep, Role};
 use crate::name::{CaseId, CaseIds};
 use crate::report::{Case, Summary};
 use crate::script::Catalog;
+use crate::time::Cancel;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -84,6 +85,15 @@ impl Past {
             rounds,
             ended: HashMap::new(),
         }
+    }
+
+    /// Ends what still runs of what was running when the run died. What is to be told of it.
+    ///
+    /// # Errors
+    /// As [`leftover::end`].
+    pub fn end_leftovers(&self, cancel: &Cancel) -> Result<Vec<String>> {
+        let running: HashSet<&CaseId> = self.summary.cases().iter().filter(|case| case.is_running()).map(|case| &case.id).collect();
+        leftover::end(&self.beginning.run, &running, cancel)
     }
 
     /// How many rounds have been planned, the first with them.

@@ -29,7 +29,11 @@ use std::time::Duration;
 const SKIPPED: i32 = 77;
 
 /// How long a program may take over its own clean-up when it was told to end, before it is killed.
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
+
+/// The variables by which a program, and what it starts, is known: see [`super::leftover`].
+pub(super) const RESULTS_DIR: &str = "XRT_RESULTS_DIR";
+pub(super) const CASE: &str = "XRT_CASE";
 
 /// Bytes of each stream that are kept for the failure card.
 const KEPT: usize = 8192;
@@ -92,8 +96,8 @@ fn command_for(case: &Case, path: &Path, words: &[String]) -> Command {
         command.env("XRT_GUEST", target).env("XRT_GUESTS", addresses.join(" "));
     }
     let dir = case.context.dir();
-    command.env("XRT_RESULTS_DIR", std::path::absolute(dir).unwrap_or_else(|_| PathBuf::from(dir)));
-    command.env("XRT_CASE", case.context.case().map(ToString::to_string).unwrap_or_default());
+    command.env(RESULTS_DIR, std::path::absolute(dir).unwrap_or_else(|_| PathBuf::from(dir)));
+    command.env(CASE, case.context.case().map(ToString::to_string).unwrap_or_default());
     for word in words {
         let (name, value) = word.split_once('=').unwrap_or((word, "true"));
         let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();

@@ -9,6 +9,7 @@ use crate::report::{self, Reports, Verbosity};
 use crate::run::{Past, Plan, Resumed, Rounds};
 use crate::script::Catalog;
 use crate::secret::MASK;
+use crate::time::Cancel;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 use std::collections::BTreeMap;
@@ -305,6 +306,18 @@ impl Rest {
 }
 
 impl Earlier {
+    /// Ends what the earlier run has left running, so that nothing runs beside its own next attempt. What is to be told of it.
+    ///
+    /// # Errors
+    /// As [`Past::end_leftovers`].
+    pub fn end_leftovers(&self, cancel: &Cancel) -> Result<Vec<String>> {
+        match self {
+            Earlier::None => Ok(Vec::new()),
+            Earlier::Resumed(resuming) => resuming.past.end_leftovers(cancel),
+            Earlier::Failed(rest) => rest.past.end_leftovers(cancel),
+        }
+    }
+
     /// The name and the results of the run that goes on, if one does.
     pub fn itself(&self) -> Option<(&str, &Path)> {
         let Earlier::Resumed(resuming) = self else { return None };

@@ -169,7 +169,7 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
     let windows = sequence.map(|sequence| sequence.windows).unwrap_or_default();
     let Settled { plan, mut further, resumed } = earlier.settle(rounds, args.pace.until_fail, &catalog)?;
     // Before `results/latest` is another.
-    let (baselines, notices) = args.perf.load(&plan, &windows, &catalog, earlier.itself())?;
+    let (baselines, mut notices) = args.perf.load(&plan, &windows, &catalog, earlier.itself())?;
     for spec in &args.report {
         report::asked(spec)?;
     }
@@ -181,6 +181,7 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
     };
     let cancel = Cancel::new();
     let is_live = io.is_terminal() && !args.plain && !report::takes_the_output(&args.report);
+    notices.extend(earlier.end_leftovers(&cancel)?);
     let (bus, stream) = open_stream(io, args, is_live, &results, (&mask, &cancel), earlier)?;
     let left = format!("results so far: {}", results.dir.display());
     signals::listen(cancel.clone(), telling(is_live, &bus), move || left.clone());
