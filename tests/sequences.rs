@@ -142,6 +142,21 @@ fn rounds_go_on_until_something_does_not_pass() {
 }
 
 #[test]
+fn a_test_that_failed_ends_the_rounds_also_where_the_criteria_let_it_pass() {
+    // `count` fails in the second round; a clean-up that fails in each round does not count.
+    let counting = "#!/bin/sh\nls count.* 2>/dev/null | grep -q . && exit 1\ntouch count.$$\n";
+    let text = r#"<xenrt><testsequence><testcase id="pass"/><testcase id="./count" name="count"/>
+        <finally><testcase id="fail" name="tidy"/></finally></testsequence></xenrt>"#;
+    let xrt = || file(text).executable("count", counting).args("--until-fail --repeat 4 -D PASS_CRITERIA=50");
+    let ran = xrt().run().ends(0);
+    let rounds = ["pass passed", "count passed", "tidy failed", "pass#2 passed", "count#2 failed", "tidy#2 failed"];
+    assert_eq!(outcomes(&ran), rounds, "{}", ran.transcript());
+    let errs = xrt().executable("count", counting.replace("exit 1", "{ echo 'Test: error'; exit 1; }")).run().ends(0);
+    assert_eq!(errs.outcome("count#2"), Outcome::Errored, "{}", errs.transcript());
+    assert_eq!(outcomes(&errs).len(), 6);
+}
+
+#[test]
 fn a_preparation_that_cannot_be_made_blocks_everything() {
     let text = r#"<xenrt><prepare><host id="0"/></prepare><testsequence>
         <testcase id="pass"/><finally><testcase id="pass" name="end"/></finally></testsequence></xenrt>"#;

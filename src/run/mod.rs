@@ -129,7 +129,8 @@ impl Runner {
         self.run_until_failure(plan, &mut std::iter::empty())
     }
 
-    /// Runs a plan, and as long as everything passes the next one too, as a further round of the same run.
+    /// Runs a plan, and as long as everything passes the next one too, as a further round of the same run. A testcase that failed or errored
+    /// ends it also where the criteria would let the round pass.
     ///
     /// The cases and groups of all rounds have ids and numbers of their own: see [`Rounds`].
     ///
@@ -156,23 +157,25 @@ impl Runner {
         let limited = self.settings.run_timeout.map(|limit| self.cancel.child_with_limit("run", limit));
         let half = self.settings.run_timeout.map(|limit| shared.at_half("run", limit));
         let cancel = limited.as_ref().unwrap_or(&self.cancel);
-        let mut last = self.round(shared, first, cancel);
-        let mut results = last.clone();
+        let mut results = self.round(shared, first, cancel);
+        // Where the results of the last round begin.
+        let mut last = 0;
         // A run that is taken up again has told of some rounds already.
         let told = self.settings.resumed.as_ref().map_or(1, |resumed| resumed.rounds);
         for round in 2.. {
-            if self.verdict(shared, first, &last) != Verdict::Passed || cancel.is_raised() {
+            let judged = self.judged(shared, first, &results[last..]);
+            if judged.verdict != Verdict::Passed || !judged.regression || cancel.is_raised() {
                 break;
             }
             let Some(next) = further.next() else { break };
             if round > told {
                 self.bus.publish(None, self.extended(&next));
             }
-            last = self.round(shared, &next, cancel);
-            results.extend(&last);
+            last = results.len();
+            results.append(&mut self.round(shared, &next, cancel));
         }
         drop(half);
-        let verdict = self.verdict(shared, first, &results);
+        let verdict = self.judged(shared, first, &results).verdict;
         self.bus.publish(None, Fact::RunFinished { verdict, took: clock.elapsed().as_secs_f64() });
         verdict
     }
@@ -183,12 +186,15 @@ impl Runner {
         walk.board.results(plan)
     }
 
-    fn verdict(&self, shared: &Shared<'_>, plan: &Plan, results: &[Tested]) -> Verdict {
+    fn judged(&self, shared: &Shared<'_>, plan: &Plan, results: &[Tested]) -> Judgement {
         let is_stopped = self.cancel.reason() == Some(Stop::User);
-        match Judgement::over(&plan.criteria, results.iter().copied(), is_stopped).verdict {
+        let judged = Judgement::over(&plan.criteria, results.iter().copied(), is_stopped);
+        match judged.verdict {
             // What the harness lost may have been a clean-up, which does not count.
-            Verdict::Passed | Verdict::NothingRan if shared.is_broken.load(Ordering::Relaxed) => Verdict::Errored,
-            verdict => verdict,
+            Verdict::Passed | Verdict::NothingRan if shared.is_broken.load(Ordering::Relaxed) => {
+                Judgement { verdict: Verdict::Errored, ..judged }
+            }
+            _ => judged,
         }
     }
 

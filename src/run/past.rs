@@ -10,9 +10,12 @@ use crate::script::Catalog;
 use crate::time::Cancel;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// What a run has done before.
+#[derive(Default)]
 pub struct Past {
+    /// Without the plan, which is in the rounds.
     pub beginning: Beginning,
     /// The command line by which it was begun, or last taken up. Secrets are masked.
     pub command: Vec<String>,
@@ -25,6 +28,8 @@ pub struct Past {
     rounds: Vec<Round>,
     /// The serials and parallels that have ended, with their blocks.
     ended: HashMap<u32, Option<Block>>,
+    /// See [`Past::again`]: found once, as there may be thousands of rounds.
+    again: OnceLock<HashSet<CaseId>>,
 }
 
 struct Round {
@@ -59,12 +64,14 @@ impl Past {
     fn with(past: Option<Past>, event: Event) -> Result<Past> {
         let mut past = match (past, &event.fact) {
             (Some(past), _) => past,
-            (None, Fact::RunStarted(beginning)) => Past::begun(beginning),
+            (None, Fact::RunStarted(_)) => Past::default(),
             (None, _) => return Err(unplanned()),
         };
         past.summary.apply(&event);
         past.last = event.seq;
         match event.fact {
+            // A second beginning in a log is odd, and nothing to go on with.
+            Fact::RunStarted(beginning) if past.rounds.is_empty() => past.begin(*beginning),
             Fact::RunResumed { command, .. } => past.command = command,
             Fact::PlanExtended { steps, plan } => past.rounds.push(Round { steps, plan }),
             Fact::StepStarted { step } => drop(past.ended.remove(&step)),
@@ -74,17 +81,10 @@ impl Past {
         Ok(past)
     }
 
-    fn begun(beginning: &Beginning) -> Past {
-        let rounds = vec![Round { steps: beginning.steps.clone(), plan: beginning.plan.clone() }];
-        Past {
-            beginning: beginning.clone(),
-            command: beginning.command.clone(),
-            summary: Summary::default(),
-            last: 0,
-            whole: 0,
-            rounds,
-            ended: HashMap::new(),
-        }
+    fn begin(&mut self, mut beginning: Beginning) {
+        self.rounds.push(Round { steps: std::mem::take(&mut beginning.steps), plan: std::mem::take(&mut beginning.plan) });
+        self.command.clone_from(&beginning.command);
+        self.beginning = beginning;
     }
 
     /// Ends what still runs of what was running when the run died. What is to be told of it.
@@ -104,6 +104,15 @@ impl Past {
     /// What has ended and is run again all the same: what was cut off when the run was stopped, what that had blocked, and the
     /// clean-ups of serials and parallels that go on.
     pub fn again(&self) -> Vec<CaseId> {
+        let again = self.to_be_run_again();
+        self.cases().filter(|(planned, _)| again.contains(&planned.id)).map(|(planned, _)| planned.id.clone()).collect()
+    }
+
+    fn to_be_run_again(&self) -> &HashSet<CaseId> {
+        self.again.get_or_init(|| self.found_again().into_iter().cloned().collect())
+    }
+
+    fn found_again(&self) -> HashSet<&CaseId> {
         let mut again: HashSet<&CaseId> =
             self.cases().filter(|(_, case)| is_cut_off(case)).map(|(planned, _)| &planned.id).collect();
         for (planned, case) in self.cases() {
@@ -128,12 +137,12 @@ impl Past {
                 }
             }
         }
-        self.cases().filter(|(planned, _)| again.contains(&planned.id)).map(|(planned, _)| planned.id.clone()).collect()
+        again
     }
 
     /// Whether everything planned has its result, and nothing of it is to be run again.
     pub fn is_whole(&self) -> bool {
-        self.summary.is_over() && self.cases().all(|(_, case)| case.outcome.is_some()) && self.again().is_empty()
+        self.summary.is_over() && self.cases().all(|(_, case)| case.outcome.is_some()) && self.to_be_run_again().is_empty()
     }
 
     fn cases(&self) -> impl Iterator<Item = (&Planned, &Case)> {
@@ -151,7 +160,7 @@ impl Past {
     pub fn take_over(&self, round: usize, plan: &mut Plan, catalog: &Catalog) -> Result<()> {
         let Some(before) = self.rounds.get(round) else { return Ok(()) };
         same(before, plan, catalog)?;
-        let again: HashSet<CaseId> = self.again().into_iter().collect();
+        let again = self.to_be_run_again();
         for planned in &mut plan.cases {
             let case = self.summary.case(&planned.id).filter(|case| !again.contains(&case.id));
             planned.done = case.and_then(done);
