@@ -21,7 +21,7 @@ fn seconds(seconds: f64) -> WaitOptions {
 }
 
 fn power(force: bool) -> PowerOptions {
-    PowerOptions { force, timeout: Some(patience()) }
+    PowerOptions { force, timeout: Some(patience()), ..PowerOptions::default() }
 }
 
 fn exec(bench: &Bench, command: &str) -> String {

@@ -7,7 +7,7 @@ use super::option::{ExecOptions, OnError};
 use super::place::Place;
 use super::wait::Patience;
 use crate::context::{Action, Context, clip};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Blame, Error, Kind, Result};
 use crate::event::Level;
 use crate::toolstack::{self, Ref};
 use crate::unit::show_size;
@@ -86,7 +86,9 @@ impl Guest {
     pub(super) fn vm(&self) -> Result<&Vm> {
         self.vm.as_deref().ok_or_else(|| {
             let what = format!("no host is known for `{}`: it can be reached inside, and nothing else", self.name());
-            Error::new(Kind::Unsupported, what).help("attach to its pool: `--host ADDRESS`, or `--host sim` for a simulated one")
+            Error::new(Kind::Unsupported, what)
+                .blame(Blame::User)
+                .help("attach to its pool: `--host ADDRESS`, or `--host sim` for a simulated one")
         })
     }
 

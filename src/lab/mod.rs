@@ -19,6 +19,7 @@ mod hands;
 mod hold;
 mod host;
 mod job;
+mod lifecycle;
 mod logs;
 mod network;
 mod nic;
@@ -29,11 +30,13 @@ mod power;
 mod processes;
 mod roster;
 mod scan;
+mod several;
 mod sr;
 pub mod storage;
 mod tools;
 mod trees;
 mod trouble;
+mod vm;
 mod volume;
 pub mod wait;
 mod way;
@@ -51,11 +54,14 @@ pub use host::{
 pub use job::Job;
 pub use network::Network;
 pub use nic::{IpOptions, Nic};
-pub use option::{ExecOptions, JobOptions, OnError, PowerOptions, Size, Text, WaitOptions, WriteOptions, XeOptions};
+pub use option::{
+    ExecOptions, JobOptions, MigrateOptions, OnError, PowerOptions, Size, StartOptions, Text, WaitOptions, WriteOptions, XeOptions,
+};
 pub use place::Place;
 pub use pool::{HaOptions, JoinOptions, MasterOptions, Pool};
 pub use processes::Process;
 pub use roster::Lab;
+pub use several::each;
 pub use sr::{Sr, SrOptions};
 pub use trouble::Trouble;
 pub use volume::Volume;

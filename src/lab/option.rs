@@ -96,13 +96,63 @@ pub struct WaitOptions {
 }
 
 /// How to take a machine down.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PowerOptions {
     #[serde(deserialize_with = "duration")]
     pub timeout: Option<Duration>,
     /// At once, without telling anything that runs there: as if the power had failed.
     pub force: bool,
+    /// By force when it does not go down when asked; that it did not is an error all the same.
+    pub again: bool,
+    /// Whether to wait until it answers.
+    pub wait: bool,
+}
+
+impl Default for PowerOptions {
+    fn default() -> PowerOptions {
+        PowerOptions { timeout: None, force: false, again: false, wait: true }
+    }
+}
+
+/// How to start a guest, or to let it go on.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StartOptions {
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Option<Duration>,
+    /// Name, address or uuid of the host to run on, instead of one that the pool chooses.
+    pub on: Option<String>,
+    /// Stopped before its first instruction.
+    pub paused: bool,
+    /// Whether to wait until it answers.
+    pub wait: bool,
+}
+
+impl Default for StartOptions {
+    fn default() -> StartOptions {
+        StartOptions { timeout: None, on: None, paused: false, wait: true }
+    }
+}
+
+/// How to move a guest to another host.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MigrateOptions {
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Option<Duration>,
+    /// While it runs.
+    pub live: bool,
+    /// Name or uuid of the SR that its disks move to.
+    pub sr: Option<String>,
+    /// Whether to wait until it answers.
+    pub wait: bool,
+}
+
+impl Default for MigrateOptions {
+    fn default() -> MigrateOptions {
+        MigrateOptions { timeout: None, live: true, sr: None, wait: true }
+    }
 }
 
 /// How to run `xe`.

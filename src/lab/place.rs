@@ -15,6 +15,8 @@ pub struct Place {
     scale: f64,
     facts: Mutex<Option<Arc<Facts>>>,
     reached: AtomicBool,
+    /// Its boot id when it was suspended.
+    asleep: Mutex<Option<String>>,
     /// One installation at a time: package managers lock each other out.
     pub(super) installing: Mutex<()>,
 }
@@ -38,8 +40,8 @@ impl Place {
     }
 
     fn reached_by(name: impl Into<String>, reach: Reach, scale: f64) -> Place {
-        let (facts, reached, installing) = (Mutex::default(), AtomicBool::new(false), Mutex::default());
-        Place { name: name.into(), reach, scale, facts, reached, installing }
+        let (facts, reached, asleep) = (Mutex::default(), AtomicBool::new(false), Mutex::default());
+        Place { name: name.into(), reach, scale, facts, reached, asleep, installing: Mutex::default() }
     }
 
     pub fn name(&self) -> &str {
@@ -99,6 +101,16 @@ impl Place {
     /// Forgets what may be otherwise after the next start.
     pub(super) fn forget_facts(&self) {
         *self.lock_facts() = None;
+    }
+
+    /// It is suspended, and had this boot id.
+    pub(super) fn sleeps_with(&self, boot_id: Option<String>) {
+        *self.asleep.lock().unwrap_or_else(PoisonError::into_inner) = boot_id;
+    }
+
+    /// The boot id that it was suspended with in this run, told once.
+    pub(super) fn slept_with(&self) -> Option<String> {
+        self.asleep.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn lock_facts(&self) -> MutexGuard<'_, Option<Arc<Facts>>> {

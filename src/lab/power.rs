@@ -1,9 +1,9 @@
-//! Whether a guest answers, and taking it down and up again from inside.
+//! Whether a machine answers, and taking it down and up again from inside.
 
 use super::facts::BOOT_ID;
 use super::guest::{Guest, last_line};
 use super::option::{PowerOptions, WaitOptions};
-use super::wait::{Look, Patience, until};
+use super::wait::{Look, Patience, until, until_told};
 use crate::context::Action;
 use crate::error::{Blame, Error, Kind, Result};
 use crate::time::Cancel;
@@ -80,37 +80,27 @@ impl Guest {
     }
 
     /// Reboots it from inside and waits until it answers with a new boot id.
-    ///
-    /// # Errors
-    /// `Refused` when it is this machine, or will not; `Timeout` with what was seen last; `Unreachable`, `Cancelled`.
-    pub fn reboot(&self, options: &PowerOptions) -> Result<()> {
+    pub(super) fn reboot_inside(&self, action: &Action<'_>, options: &PowerOptions) -> Result<()> {
         self.not_here("reboot")?;
-        self.told(if options.force { "reboot (forced)" } else { "reboot" }, |action| {
-            let started = Instant::now();
-            let before = self.known_boot_id()?;
-            action.progress("asking it to reboot", None);
-            if options.force { self.ask_hard('b', "reboot -f") } else { self.ask_softly("systemctl reboot", "reboot") }?;
-            self.gone();
-            let patience = self.patience(Patience::READY).or(options.timeout);
-            self.wait_started(action, &patience, &before)?;
-            action.says(format!("back after {}", crate::unit::show_duration(started.elapsed())));
-            Ok(())
-        })
+        let started = Instant::now();
+        let before = self.known_boot_id()?;
+        action.progress("asking it to reboot", None);
+        if options.force { self.ask_hard('b', "reboot -f") } else { self.ask_softly("systemctl reboot", "reboot") }?;
+        self.gone();
+        let patience = self.patience(Patience::READY).or(options.timeout);
+        self.wait_started(action, &patience, &before)?;
+        action.says(format!("back after {}", crate::unit::show_duration(started.elapsed())));
+        Ok(())
     }
 
-    /// Shuts it down from inside and waits until it no longer answers.
-    ///
-    /// # Errors
-    /// As [`Guest::reboot`]; `Refused` when it came back instead.
-    pub fn shutdown(&self, options: &PowerOptions) -> Result<()> {
+    /// Asks it from inside to shut down.
+    pub(super) fn shutdown_inside(&self, action: &Action<'_>, options: &PowerOptions) -> Result<()> {
         self.not_here("shut down")?;
-        self.told(if options.force { "shut down (forced)" } else { "shut down" }, |action| {
-            let before = self.known_boot_id()?;
-            action.progress("asking it to shut down", None);
-            if options.force { self.ask_hard('o', "poweroff -f") } else { self.ask_softly("systemctl poweroff", "poweroff") }?;
-            self.gone();
-            self.wait_silent(action, &self.patience(Patience::SHUTDOWN).or(options.timeout), Some(&before))
-        })
+        let before = self.known_boot_id()?;
+        action.progress("asking it to shut down", None);
+        if options.force { self.ask_hard('o', "poweroff -f") } else { self.ask_softly("systemctl poweroff", "poweroff") }?;
+        self.gone();
+        self.wait_silent(action, &self.patience(Patience::SHUTDOWN).or(options.timeout), Some(&before))
     }
 
     /// Makes its kernel panic, and waits until it no longer answers (or has been started anew by what watches it).
@@ -224,7 +214,7 @@ impl Guest {
     }
 
     /// Waits until it answers, and `not_yet` has nothing against the boot id.
-    fn wait_up(
+    pub(super) fn wait_up(
         &self,
         action: &Action<'_>,
         patience: &Patience,
@@ -232,9 +222,38 @@ impl Guest {
         not_yet: impl Fn(&String) -> Option<String>,
     ) -> Result<String> {
         let what = format!("`{}` {what}", self.name());
+        self.wait_answer(action, patience, &what, false, not_yet)
+    }
+
+    /// As [`Guest::wait_up`], for a guest that its hypervisor has started: should it go down again, that is an error at once.
+    pub(super) fn wait_back(
+        &self,
+        action: &Action<'_>,
+        patience: &Patience,
+        what: &str,
+        not_yet: impl Fn(&String) -> Option<String>,
+    ) -> Result<String> {
+        let what = format!("`{}` {what}", self.name());
+        self.wait_answer(action, patience, &what, true, not_yet)
+    }
+
+    fn wait_answer(
+        &self,
+        action: &Action<'_>,
+        patience: &Patience,
+        what: &str,
+        is_started: bool,
+        not_yet: impl Fn(&String) -> Option<String>,
+    ) -> Result<String> {
         let mut locked_since: Option<Instant> = None;
         let grace = self.patience(Patience { limit: LOGIN_GRACE, ..*patience }).limit.min(patience.limit);
-        until(self.context(), action, &what, patience, |own| match self.look(LOOK, own)? {
+        let mut watch = self.watch();
+        let patience = if watch.is_some() { patience.eager() } else { *patience };
+        let mut rest = |own: &Cancel, longest| match &mut watch {
+            Some(watch) => watch.pause(own, longest),
+            None => own.sleep(longest),
+        };
+        let look = |own: &Cancel| match self.look_there(own, is_started)? {
             Sight::Up { boot_id } => Ok(match not_yet(&boot_id) {
                 None => Look::Done(boot_id),
                 Some(why) => Look::NotYet(why),
@@ -245,7 +264,16 @@ impl Guest {
             }
             Sight::Locked(error) if locked_since.get_or_insert_with(Instant::now).elapsed() > grace => Err(error),
             Sight::Locked(error) => Ok(Look::NotYet(error.what)),
-        })
+        };
+        until_told(self.context(), action, what, &patience, &mut rest, look)
+    }
+
+    /// One look at a guest in its lab: its hypervisor knows better than silence does whether it runs, and where it is.
+    fn look_there(&self, own: &Cancel, is_started: bool) -> Result<Sight> {
+        if let Some(why) = self.why_not_inside(own, is_started)? {
+            return Ok(Sight::Silent(why));
+        }
+        self.look(LOOK, own)
     }
 
     /// Waits until it does not answer several times in a row. With the boot id from before, an answer with another one is an error.
@@ -270,6 +298,6 @@ impl Guest {
 }
 
 /// Whether the machine was started anew. A machine that goes down may answer without a boot id, and that is none.
-fn is_new(boot_id: &str, before: &str) -> bool {
+pub(super) fn is_new(boot_id: &str, before: &str) -> bool {
     !boot_id.is_empty() && boot_id != before
 }

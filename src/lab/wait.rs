@@ -58,10 +58,32 @@ impl Patience {
     pub const NETWORK: Patience = Patience::seconds(300);
     /// For a host to join a pool or to leave it.
     pub const POOL: Patience = Patience::seconds(1800);
+    /// For a hypervisor to say that a guest was started.
+    pub const START: Patience = Patience::seconds(3600);
+    /// For a hypervisor to say that a guest was shut down, rebooted, suspended, resumed or migrated, clean or not.
+    pub const ORDER: Patience = Patience::seconds(1800);
+    /// For a guest to answer again after it was resumed or migrated.
+    pub const AGAIN: Patience = Patience::seconds(360);
+    /// For a guest to come into a state that it was told to take, and for its old domain to go.
+    pub const STATE: Patience = Patience::seconds(600);
+    /// For the agent in a guest to say something after a start.
+    pub const AGENT: Patience = Patience::seconds(300);
+    /// For a guest's disk or interface to come, go, or change.
+    pub const DEVICE: Patience = Patience::seconds(300);
+    /// For disks to be copied, written or read as a whole.
+    pub const TRANSFER: Patience = Patience::seconds(4 * 3600);
+    /// For a guest to shrink or grow to the memory that it is to have.
+    pub const BALLOON: Patience = Patience::seconds(600);
 
     /// Looks after 0.2 s, then less and less often, at least every 2 s.
     pub const fn seconds(limit: u64) -> Patience {
         Patience { limit: Duration::from_secs(limit), first: Duration::from_millis(200), longest: Duration::from_secs(2) }
+    }
+
+    /// The same, looking anew after 10 ms first: for what may be quick, and for looks that cost little.
+    #[must_use]
+    pub const fn eager(self) -> Patience {
+        Patience { first: Duration::from_millis(10), ..self }
     }
 
     /// The same with a limit that a script gave, if it gave one; that is taken as it is.
@@ -99,6 +121,24 @@ pub fn until<T>(
     action: &Action<'_>,
     what: &str,
     patience: &Patience,
+    look: impl FnMut(&Cancel) -> Result<Look<T>>,
+) -> Result<T> {
+    until_told(context, action, what, patience, &mut |own, longest| own.sleep(longest), look)
+}
+
+/// What fills the time between two looks: it returns at once when there may be something new to see, and after so long in any case.
+pub type Pause<'a> = dyn FnMut(&Cancel, Duration) -> Result<()> + 'a;
+
+/// As [`until`], for something that tells when there is something to see.
+///
+/// # Errors
+/// As [`until`].
+pub fn until_told<T>(
+    context: &Context,
+    action: &Action<'_>,
+    what: &str,
+    patience: &Patience,
+    rest: &mut Pause<'_>,
     mut look: impl FnMut(&Cancel) -> Result<Look<T>>,
 ) -> Result<T> {
     let started = Instant::now();
@@ -124,7 +164,7 @@ pub fn until<T>(
             said = (text.to_string(), Instant::now());
         }
         // Its own limit ends the pause early; whether that was it is seen above after one last look.
-        let _ = own.sleep(pause);
+        let _ = rest(&own, pause);
         context.cancel().check()?;
         pause = pause.mul_f64(1.3).min(patience.longest).max(patience.first);
     }

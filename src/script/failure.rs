@@ -127,6 +127,10 @@ pub fn judge(context: &Context, error: &EvalAltResult, excerpt: &dyn Fn(&str) ->
         return Ended { outcome: Outcome::Skipped, reason, failure: None };
     }
     let (mut known, data) = read(context, inner);
+    // What the lab that was chosen does not have is nobody's fault.
+    if known.kind == Kind::Unsupported && known.blame == Blame::User {
+        return Ended { outcome: Outcome::Skipped, reason: bounded(&known.what), failure: None };
+    }
     // A script may hand on the whole output of a tool as its reason.
     known.what = bounded(&known.what);
     let frames = frames(error, captures, excerpt);

@@ -11,7 +11,7 @@ pub mod xapi;
 
 pub use types::*;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Blame, Error, Kind, Result};
 use crate::time::Cancel;
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -140,8 +140,8 @@ pub trait Toolstack: Send + Sync {
         Vec::new()
     }
 
-    /// The error of a verb that there is not.
+    /// The error of a verb that there is not: it skips a testcase, for nobody is at fault.
     fn unsupported(&self, what: &str) -> Error {
-        Error::new(Kind::Unsupported, format!("{} has no {what}", self.name()))
+        Error::new(Kind::Unsupported, format!("{} has no {what}", self.name())).blame(Blame::User)
     }
 }

@@ -103,16 +103,6 @@ mod guest {
         Ok(signed(told(vm, vm.facts())?.cpus))
     }
 
-    /// Gives the bytes of memory that the guest's kernel manages.
-    ///
-    /// ```rhai
-    /// if target().memory < gib(1) { warn("little memory"); }
-    /// ```
-    #[rhai_fn(get = "memory", pure, return_raw)]
-    pub fn memory(vm: &mut Guest) -> Raised<i64> {
-        Ok(signed(told(vm, vm.facts())?.memory))
-    }
-
     /// Tells whether the guest runs Windows.
     ///
     /// ```rhai

@@ -14,10 +14,13 @@ mod files;
 mod flow;
 mod guest;
 mod job;
+mod json;
+mod lifecycle;
 mod option;
 mod power;
 mod result;
 mod testcase;
+mod vm;
 
 use crate::lab::{Guest, Job};
 use rhai::{Dynamic, Module, Shared};
@@ -34,9 +37,11 @@ pub const TABLE: &[Chapter] = &[
     ("flow", "steps, loops, waits, clean-ups and work side by side", flow::module),
     ("guest", "a machine: what it is, commands in it, its processes, tools and logs", guest::module),
     ("job", "a command in the background of a guest", job::module),
+    ("lifecycle", "starting guests, and taking them through their states", lifecycle::module),
     ("power", "whether a guest answers, and taking it down and up again", power::module),
     ("result", "measured values, judgements and subcases", result::module),
     ("testcase", "the log, arguments, variables and machines of the testcase", testcase::module),
+    ("vm", "what a guest is to its hypervisor: its record, its host, its fields", vm::module),
 ];
 
 /// The value of a constant of the library.

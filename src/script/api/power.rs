@@ -1,4 +1,4 @@
-//! Whether a guest answers, and taking it down and up again from inside.
+//! Whether a guest answers, and taking it down and up again.
 
 #![expect(clippy::unwrap_used, reason = "in what the macro writes: the object of a method is always there")]
 
@@ -78,10 +78,12 @@ mod power {
         told(vm, vm.wait_unreachable(&options))
     }
 
-    /// Reboots the guest from inside and waits, at most 15 minutes, until it answers with a new boot id.
+    /// Reboots the guest and waits, at most 15 minutes, until it answers with a new boot id. Its hypervisor reboots it, and the domain
+    /// must be another one; from inside, where no hypervisor is known or nothing in the guest listens to it.
     ///
     /// ```rhai
-    /// // let took = timed(|| vm.reboot());
+    /// let vm = guest("guest1");
+    /// let took = timed(|| vm.reboot());
     /// ```
     #[rhai_fn(pure, return_raw)]
     pub fn reboot(vm: &mut Guest) -> Raised<()> {
@@ -90,11 +92,12 @@ mod power {
 
     /// Reboots the guest with options.
     ///
-    /// - `timeout`: seconds or a text (default "15m")
+    /// - `timeout`: seconds or a text, for all of it (default "15m" for it to answer)
     /// - `force`: at once, as if it had been reset: nothing that runs there is told (default false)
+    /// - `wait`: whether to wait until it answers (default true)
     ///
     /// ```rhai
-    /// // vm.reboot(#{ timeout: "5m", force: true });
+    /// guest("guest1").reboot(#{ timeout: "5m", force: true });
     /// ```
     #[rhai_fn(name = "reboot", pure, return_raw)]
     pub fn reboot_with(vm: &mut Guest, options: Map) -> Raised<()> {
@@ -102,10 +105,14 @@ mod power {
         told(vm, vm.reboot(&options))
     }
 
-    /// Shuts the guest down from inside and waits, at most 10 minutes, until it no longer answers.
+    /// Shuts the guest down and waits, at most 10 minutes, until its domain is gone. From inside, where no hypervisor is known or
+    /// nothing in the guest listens to it: then until it no longer answers.
     ///
     /// ```rhai
-    /// // vm.shutdown();
+    /// let vm = guest("guest1");
+    /// vm.shutdown();
+    /// check(vm.state == "DOWN", "it is down");
+    /// vm.start();
     /// ```
     #[rhai_fn(pure, return_raw)]
     pub fn shutdown(vm: &mut Guest) -> Raised<()> {
@@ -114,11 +121,14 @@ mod power {
 
     /// Shuts the guest down with options.
     ///
-    /// - `timeout`: seconds or a text (default "10m")
+    /// - `timeout`: seconds or a text, for all of it (default "10m")
     /// - `force`: at once, as if the power had failed (default false)
+    /// - `again`: by force when it does not go down when asked; that it did not is an error all the same (default false)
+    /// - `wait`: whether to wait until it is down (default true)
     ///
     /// ```rhai
-    /// // vm.shutdown(#{ force: true });
+    /// guest("guest1").shutdown(#{ force: true });
+    /// guest("guest1").start();
     /// ```
     #[rhai_fn(name = "shutdown", pure, return_raw)]
     pub fn shutdown_with(vm: &mut Guest, options: Map) -> Raised<()> {

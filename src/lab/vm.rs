@@ -1,0 +1,253 @@
+//! A guest as its hypervisor knows it: its record, its fields, and waiting for either to change.
+
+use super::estate::{Estate, where_it_is};
+use super::guest::Guest;
+use super::wait::{Look, Patience, until_told};
+use crate::context::Action;
+use crate::error::{Blame, Error, Kind, Result};
+use crate::name::did_you_mean;
+use crate::time::Cancel;
+use crate::toolstack::{self, PowerState, Ref};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long what a hypervisor tells is waited for before the next look.
+const EVENT: Duration = Duration::from_secs(5);
+
+/// What wakes a wait when something about a guest changes.
+pub(super) struct Changes {
+    estate: Arc<Estate>,
+    things: Vec<Ref>,
+    token: String,
+}
+
+impl Changes {
+    pub fn pause(&mut self, own: &Cancel, longest: Duration) -> Result<()> {
+        self.estate.pause(own, &self.things, &mut self.token, longest)
+    }
+}
+
+impl Guest {
+    /// What its hypervisor knows of it now.
+    ///
+    /// # Errors
+    /// `Unsupported` when no hypervisor is known; `NotFound` when it was removed; those of the toolstack.
+    pub fn record(&self) -> Result<toolstack::Guest> {
+        self.record_under(&self.context().cancel())
+    }
+
+    /// The same in a look of a wait, under the wait's own flag.
+    pub(super) fn record_under(&self, own: &Cancel) -> Result<toolstack::Guest> {
+        let vm = self.vm()?;
+        vm.estate.ask_under(own, self.context(), |toolstack, watch| toolstack.guest(&vm.reference, watch))
+    }
+
+    /// What it does now; of a machine known by its address only, UP when it answers.
+    ///
+    /// # Errors
+    /// As [`Guest::record`].
+    pub fn state(&self) -> Result<PowerState> {
+        if self.vm().is_err() {
+            return Ok(if self.silence()?.is_none() { PowerState::Up } else { PowerState::Down });
+        }
+        Ok(self.record()?.state)
+    }
+
+    /// The number of its domain; nothing while it does not run.
+    ///
+    /// # Errors
+    /// As [`Guest::record`].
+    pub fn domid(&self) -> Result<Option<i64>> {
+        Ok(self.record()?.domid)
+    }
+
+    /// # Errors
+    /// `Unsupported` when no hypervisor is known.
+    pub fn uuid(&self) -> Result<&str> {
+        Ok(&self.vm()?.uuid)
+    }
+
+    /// The hypervisor that it is on.
+    ///
+    /// # Errors
+    /// `Unsupported` when none is known.
+    pub fn estate(&self) -> Result<&Arc<Estate>> {
+        Ok(&self.vm()?.estate)
+    }
+
+    /// What its toolstack calls it.
+    ///
+    /// # Errors
+    /// `Unsupported` when no hypervisor is known.
+    pub fn reference(&self) -> Result<&Ref> {
+        Ok(&self.vm()?.reference)
+    }
+
+    /// The host that it runs on now; nothing while it is down.
+    ///
+    /// # Errors
+    /// As [`Guest::record`].
+    pub fn find_host(&self) -> Result<Option<toolstack::Host>> {
+        let vm = self.vm()?;
+        let Some(host) = self.record()?.host else { return Ok(None) };
+        vm.estate.ask(self.context(), |toolstack, watch| toolstack.host(&host, watch)).map(Some)
+    }
+
+    /// How many virtual processors it has; of a machine known by its address only, those that are online.
+    ///
+    /// # Errors
+    /// As [`Guest::record`].
+    pub fn vcpus(&self) -> Result<u32> {
+        match self.vm() {
+            Ok(_) => Ok(self.record()?.vcpus),
+            Err(_) => Ok(u32::try_from(self.facts()?.cpus).unwrap_or(u32::MAX)),
+        }
+    }
+
+    /// The most memory that its hypervisor gives it now, in bytes; of a machine known by its address only, what its kernel manages.
+    ///
+    /// # Errors
+    /// As [`Guest::record`].
+    pub fn memory(&self) -> Result<u64> {
+        match self.vm() {
+            Ok(_) => Ok(self.record()?.memory.dynamic_max),
+            Err(_) => Ok(self.facts()?.memory),
+        }
+    }
+
+    /// Whether its agent is there and its drivers are up to date.
+    ///
+    /// # Errors
+    /// As [`Guest::record`].
+    pub fn are_drivers_current(&self) -> Result<bool> {
+        Ok(self.record()?.inside.is_some_and(|inside| inside.are_drivers_current))
+    }
+
+    /// A field of its record in the toolstack's own words, or one entry of it.
+    ///
+    /// # Errors
+    /// As [`Guest::record`]; `NotFound` for an entry that there is not.
+    pub fn get(&self, field: &str, key: Option<&str>) -> Result<Value> {
+        let vm = self.vm()?;
+        let mut value = vm.estate.ask(self.context(), |toolstack, watch| toolstack.get(&vm.reference, field, watch))?;
+        let Some(key) = key else { return Ok(value) };
+        value.get_mut(key).map(Value::take).ok_or_else(|| {
+            let error = Error::new(Kind::NotFound, format!("`{field}` of `{}` has no `{key}`", self.name())).blame(Blame::Author);
+            let keys: Vec<&str> = value.as_object().into_iter().flat_map(|map| map.keys().map(String::as_str)).collect();
+            error.help(did_you_mean(key, keys.iter().copied()).unwrap_or_else(|| format!("there is: {}", keys.join(", "))))
+        })
+    }
+
+    /// Changes a field of its record, or one entry of it.
+    ///
+    /// # Errors
+    /// As [`Guest::record`]; `Refused` where the field cannot be changed.
+    pub fn set(&self, field: &str, key: Option<&str>, value: Value) -> Result<()> {
+        let vm = self.vm()?;
+        self.told(&format!("set {field}{}", key.map(|key| format!("[{key}]")).unwrap_or_default()), |action| {
+            let whole = match key {
+                None => value,
+                Some(key) => {
+                    let Value::Object(mut map) = self.get(field, None)? else {
+                        let what = format!("`{field}` of a guest is no map: it has no `{key}`");
+                        return Err(Error::new(Kind::Malformed, what).blame(Blame::Author));
+                    };
+                    map.insert(key.to_string(), value);
+                    Value::Object(map)
+                }
+            };
+            let patience = vm.estate.patience(Patience::QUESTION);
+            vm.estate.order(self.context(), action, patience, |toolstack, watch| toolstack.set(&vm.reference, field, &whole, watch))
+        })
+    }
+
+    /// The way out: a method of the toolstack. Without a class in its name it is one of guests, and this guest is its first argument.
+    ///
+    /// # Errors
+    /// As [`Guest::record`]; `Refused` with the toolstack's own words.
+    pub fn xapi(&self, method: &str, arguments: &[Value]) -> Result<Value> {
+        let vm = self.vm()?;
+        let (name, arguments) = match method.contains('.') {
+            true => (method.to_string(), arguments.to_vec()),
+            false => {
+                let own = Value::String(vm.reference.id.to_string());
+                (format!("VM.{method}"), std::iter::once(own).chain(arguments.iter().cloned()).collect())
+            }
+        };
+        self.told(&name, |action| {
+            let patience = vm.estate.patience(Patience::ORDER);
+            vm.estate.order(self.context(), action, patience, |toolstack, watch| toolstack.call(&name, &arguments, watch))
+        })
+    }
+
+    /// The host of this name, address or uuid, on the guest's own hypervisor.
+    pub(super) fn host_called(&self, name: &str) -> Result<Ref> {
+        let vm = self.vm()?;
+        let hosts = vm.estate.ask(self.context(), |toolstack, watch| toolstack.hosts(watch))?;
+        let found = hosts.iter().find(|h| [&h.name, &h.uuid, &h.address, &h.hostname].iter().any(|text| text.as_str() == name));
+        found.map(|host| host.reference.clone()).ok_or_else(|| {
+            let what = format!("no host `{name}` on {}", vm.estate.name());
+            let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
+            let near = did_you_mean(name, names.iter().copied());
+            Error::new(Kind::NotFound, what).help(near.unwrap_or_else(|| format!("there is: {}", names.join(", "))))
+        })
+    }
+
+    /// What wakes a wait when something about it changes, where a hypervisor is known.
+    pub(super) fn watch(&self) -> Option<Changes> {
+        let vm = self.vm().ok()?;
+        Some(Changes { estate: vm.estate.clone(), things: vec![vm.reference.clone()], token: String::new() })
+    }
+
+    /// Waits until its record is as wanted; `not_yet` says what it is instead.
+    pub(super) fn wait_record(
+        &self,
+        action: &Action<'_>,
+        patience: &Patience,
+        what: &str,
+        mut not_yet: impl FnMut(&toolstack::Guest) -> Option<String>,
+    ) -> Result<toolstack::Guest> {
+        let vm = self.vm()?;
+        let mut changes = Changes { estate: vm.estate.clone(), things: vec![vm.reference.clone()], token: String::new() };
+        let mut rest = |own: &Cancel, longest: Duration| changes.pause(own, longest.max(EVENT));
+        let what = format!("`{}` {what}", self.name());
+        until_told(self.context(), action, &what, patience, &mut rest, |own| {
+            let record = self.record_under(own)?;
+            Ok(match not_yet(&record) {
+                None => Look::Done(record),
+                Some(seen) => Look::NotYet(seen),
+            })
+        })
+    }
+
+    /// Why it cannot be reached inside, if its hypervisor knows: it does not run, or nobody has said where it is. Learns where it is.
+    /// A guest that was started and is down is an error.
+    pub(super) fn why_not_inside(&self, own: &Cancel, is_started: bool) -> Result<Option<Error>> {
+        if self.vm().is_err() {
+            return Ok(None);
+        }
+        let record = match self.record_under(own) {
+            Ok(record) => record,
+            // Its hypervisor may be starting anew; the guest may answer all the same.
+            Err(error) if matches!(error.kind, Kind::Unreachable | Kind::Timeout) && self.place().address().is_some() => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        if record.state == PowerState::Down && is_started {
+            return Err(Error::new(Kind::Refused, format!("`{}` went DOWN again before it answered", self.name())));
+        }
+        if record.state != PowerState::Up {
+            return Ok(Some(Error::new(Kind::Unreachable, format!("`{}` is {}", self.name(), record.state.word()))));
+        }
+        match where_it_is(&record) {
+            Ok(address) => {
+                self.place().is_at(&address);
+                Ok(None)
+            }
+            Err(error) if error.kind == Kind::Unreachable => Ok(Some(error)),
+            Err(error) => Err(error),
+        }
+    }
+}
