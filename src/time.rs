@@ -6,8 +6,10 @@
 use crate::error::{Blame, Error, Kind, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// A moment, to the microsecond, in UTC on the wire (RFC 3339).
@@ -247,6 +249,11 @@ impl Cancel {
         WakeGuard { cancel: self.clone(), id }
     }
 
+    /// Ends when this is raised by somebody, for work that waits as a future. As with [`Cancel::on_raise`], the deadline is not seen.
+    pub fn raised(&self) -> Raised {
+        Raised { cancel: self.clone(), seat: Arc::default(), wake: None }
+    }
+
     fn check_deadline(&self) -> bool {
         if let Some((at, whose, limit)) = &self.0.deadline
             && Instant::now() >= *at
@@ -309,6 +316,31 @@ impl Drop for WakeGuard {
     }
 }
 
+/// A wait for a flag, made by [`Cancel::raised`].
+pub struct Raised {
+    cancel: Cancel,
+    /// Who is to be polled again.
+    seat: Arc<Mutex<Option<Waker>>>,
+    wake: Option<WakeGuard>,
+}
+
+impl Future for Raised {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        *self.seat.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
+        if self.wake.is_none() {
+            let seat = self.seat.clone();
+            let wake = self.cancel.on_raise(move || {
+                let waker = seat.lock().unwrap_or_else(PoisonError::into_inner).take();
+                waker.into_iter().for_each(Waker::wake);
+            });
+            self.wake = Some(wake);
+        }
+        if self.cancel.is_flagged() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -338,6 +370,27 @@ mod tests {
         let error = case.child().sleep(Duration::from_secs(3600)).unwrap_err();
         assert_eq!((error.kind, error.what.as_str()), (Kind::Timeout, "the testcase did not end within 5ms"));
         assert!(!run.is_raised(), "a limit of a child does not stop the run");
+    }
+
+    #[test]
+    fn a_future_that_waits_for_the_flag_is_woken_by_it() {
+        struct Bell(AtomicBool);
+        impl std::task::Wake for Bell {
+            fn wake(self: Arc<Bell>) {
+                self.0.store(true, Ordering::SeqCst);
+            }
+        }
+        let bell = Arc::new(Bell(AtomicBool::new(false)));
+        let waker = Waker::from(bell.clone());
+        let mut context = Context::from_waker(&waker);
+        let run = Cancel::new();
+        let mut raised = Box::pin(run.child().raised());
+        assert!(raised.as_mut().poll(&mut context).is_pending());
+        assert!(!bell.0.load(Ordering::SeqCst));
+        run.raise(Stop::User);
+        assert!(bell.0.load(Ordering::SeqCst));
+        assert!(raised.as_mut().poll(&mut context).is_ready());
+        assert!(Box::pin(run.raised()).as_mut().poll(&mut context).is_ready(), "one that was raised before");
     }
 
     #[test]
