@@ -1,12 +1,15 @@
-//! The ways to reach the inside of a machine: SSH, or this machine itself.
+//! The ways to reach the inside of a machine: SSH, or this machine itself; and the way to what answers HTTP.
 //!
 //! Never true here: that anything waits without a limit, retries on its own account, publishes an event or knows what a guest is.
 //! Each call does one thing when asked and says how it went.
 //!
 //! To add a way: one file with a type that implements [`Transport`].
 
+pub mod http;
 pub mod local;
+mod record;
 pub mod ssh;
+pub mod tls;
 pub mod xmlrpc;
 
 use crate::error::{Details, Error, Kind, Result};

@@ -5,22 +5,15 @@
 
 use super::link::{Notes, Refusal};
 use super::{HostKeys, Target};
-use crate::error::{Kind, Result, Whereabouts};
-use crate::time::Cancel;
+use crate::error::{Kind, Result};
+use crate::wire::record;
 use ssh2::{CheckResult, HashType, HostKeyType, KnownHostFileKind, MethodType, Session};
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-/// How long another process may hold the record before this one goes on without writing.
-const LOCKED: Duration = Duration::from_secs(2);
+use std::path::Path;
 
 /// Asks the server for a key of the sort that is recorded: another sort would look like a change.
 pub(super) fn prefer_recorded(session: &Session, target: &Target) {
     let Some(path) = target.known_hosts.as_ref().filter(|_| target.host_keys != HostKeys::Ignore) else { return };
-    let Ok(record) = fs::read_to_string(path) else { return };
+    let Ok(record) = std::fs::read_to_string(path) else { return };
     let Ok(supported) = session.supported_algs(MethodType::HostKey) else { return };
     let name = name(target);
     let recorded: Vec<&str> = record.lines().filter(|l| is_about(session, l, &name)).filter_map(sort).collect();
@@ -54,12 +47,11 @@ pub(super) fn check(session: &Session, target: &Target, notes: &Notes) -> Result
         return Err(refusal("the server showed no host key".into(), None));
     };
     let name = name(target);
-    let record = match fs::read_to_string(path) {
+    let recorded = match record::read(path) {
         Ok(text) => text,
-        Err(e) if e.kind() == ErrorKind::NotFound => String::new(),
         Err(e) => return unreadable(target, path, &e, notes),
     };
-    let about: Vec<&str> = record.lines().filter(|line| is_about(session, line, &name)).collect();
+    let about: Vec<&str> = recorded.lines().filter(|line| is_about(session, line, &name)).collect();
     if about.iter().any(|line| is_match(session, line, &name, &ours.bytes)) {
         return Ok(());
     }
@@ -180,24 +172,11 @@ fn fingerprint_of(line: &str) -> String {
 
 /// Puts the key into the record in the place of what stood there about this host.
 fn write(session: &Session, path: &Path, name: &str, key: &Key) -> Result<()> {
-    // A link stays a link.
-    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let doing = format!("write `{}`", path.display());
-    let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    make_private_dir(dir).at(&doing)?;
-    let _turn = Turn::take(path)?;
-    let old = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == ErrorKind::NotFound => String::new(),
-        Err(e) => return Err(e).at(&doing),
-    };
-    let mut text: String = old.lines().filter(|line| !is_about(session, line, name)).map(|line| format!("{line}\n")).collect();
-    text.push_str(&line(session, name, key)?);
-    // Made with mode 600, and seen under its name only when whole.
-    let mut new = tempfile::NamedTempFile::new_in(dir).at(&doing)?;
-    new.write_all(text.as_bytes()).at(&doing)?;
-    new.persist(path).map_err(|e| e.error).at(&doing)?;
-    Ok(())
+    record::rewrite(path, |old| {
+        let others = old.lines().filter(|line| !is_about(session, line, name));
+        let text: String = others.map(|line| format!("{line}\n")).collect();
+        Ok(text + line(session, name, key)?.as_str())
+    })
 }
 
 fn line(session: &Session, name: &str, key: &Key) -> Result<String> {
@@ -209,39 +188,6 @@ fn line(session: &Session, name: &str, key: &Key) -> Result<String> {
     };
     let text = lines().map_err(|e| crate::error::Error::new(Kind::Internal, format!("a host key cannot be put down: {e}")))?;
     Ok(format!("{}\n", text.trim_end()))
-}
-
-fn make_private_dir(dir: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    if dir.is_dir() {
-        return Ok(());
-    }
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
-}
-
-/// The right to rewrite a record: among the threads of this process, and among processes.
-struct Turn {
-    _file: File,
-    _thread: std::sync::MutexGuard<'static, ()>,
-}
-
-impl Turn {
-    fn take(path: &Path) -> Result<Turn> {
-        static THREADS: Mutex<()> = Mutex::new(());
-        let lock = PathBuf::from(format!("{}.lock", path.display()));
-        let thread = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
-        let doing = format!("lock `{}`", lock.display());
-        let file = File::options().create(true).append(true).open(&lock).at(&doing)?;
-        let begun = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Turn { _file: file, _thread: thread }),
-                Err(fs::TryLockError::WouldBlock) if begun.elapsed() < LOCKED => Cancel::new().sleep(Duration::from_millis(2))?,
-                Err(fs::TryLockError::WouldBlock) => return Err(std::io::Error::from(ErrorKind::TimedOut)).at(&doing),
-                Err(fs::TryLockError::Error(e)) => return Err(e).at(&doing),
-            }
-        }
-    }
 }
 
 /// Base64 without padding, as fingerprints are written.
