@@ -36,7 +36,8 @@ fn examples(on_a_pool: bool) -> (Xrt, usize) {
         if is_ours && matches!(entry.sort, Sort::Function | Sort::Method | Sort::Property) {
             assert!(!entry.examples.is_empty(), "`{}` has no example", entry.title());
             assert!(!entry.docs.is_empty(), "`{}` has no docs", entry.title());
-            let needs_pool = |example: &&String| ["guest(\"guest1\")", "host()", "pool()"].iter().any(|o| example.contains(o));
+            let needs_pool =
+                |example: &&String| ["guest(\"guest1\")", "host()", "pool()", "sim()"].iter().any(|o| example.contains(o));
             for example in entry.examples.iter().filter(|example| needs_pool(example) == on_a_pool) {
                 count += 1;
                 let name: String = entry.name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();

@@ -55,7 +55,7 @@ impl Hold {
         patience: Patience,
         mut look: impl FnMut(&dyn Toolstack, Watch<'_>) -> Result<Look<T>>,
     ) -> Result<T> {
-        let patience = self.estate.patience(patience);
+        let patience = self.estate.patience(patience).eager();
         until(&self.context, action, what, &patience, |own| self.look(own, &mut look))
     }
 

@@ -31,11 +31,11 @@ mod processes;
 mod roster;
 mod scan;
 mod several;
+mod sim;
 mod sr;
 pub mod storage;
 mod tools;
 mod trees;
-mod trouble;
 mod vm;
 mod volume;
 pub mod wait;
@@ -62,8 +62,8 @@ pub use pool::{HaOptions, JoinOptions, MasterOptions, Pool};
 pub use processes::Process;
 pub use roster::Lab;
 pub use several::each;
+pub use sim::Sim;
 pub use sr::{Sr, SrOptions};
-pub use trouble::Trouble;
 pub use volume::Volume;
 
 #[cfg(test)]

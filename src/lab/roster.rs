@@ -6,7 +6,7 @@ use super::hands::Hands;
 use super::host::Host;
 use super::place::Place;
 use super::pool::Pool;
-use super::trouble::Trouble;
+use super::sim::Sim;
 use crate::context::Context;
 use crate::error::{Blame, Error, Kind, Result};
 use crate::event::Level;
@@ -179,9 +179,9 @@ impl Lab {
     ///
     /// # Errors
     /// `NotFound` when there is no hypervisor.
-    pub fn trouble(&self, context: &Context) -> Result<Trouble> {
+    pub fn sim(&self, context: &Context) -> Result<Sim> {
         match self.estates().into_iter().next() {
-            Some(estate) => Ok(Trouble::new(estate, context.clone())),
+            Some(estate) => Ok(Sim::new(estate, context.clone())),
             None => Err(self.none("pool", None, &[])),
         }
     }

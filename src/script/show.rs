@@ -1,7 +1,7 @@
 //! Values of scripts as text for people: short, on one line, safe whatever they hold.
 
+use super::api;
 use crate::context::clip;
-use crate::lab::{Guest, Job};
 use rhai::{Array, Dynamic, Map};
 
 /// Characters of a value in a list of local variables.
@@ -52,11 +52,8 @@ fn whole(of: &Dynamic, depth: usize) -> String {
     if of.is_fnptr() {
         return "closure".into();
     }
-    if let Some(guest) = of.read_lock::<Guest>() {
-        return guest.to_string();
-    }
-    if let Some(job) = of.read_lock::<Job>() {
-        return job.to_string();
+    if let Some(object) = api::shown(of) {
+        return object;
     }
     // What a closure captured would be marked as shared.
     of.flatten_clone().to_string()

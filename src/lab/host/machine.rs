@@ -5,7 +5,7 @@ use crate::context::Action;
 use crate::error::{Blame, Error, Kind, Result, Whereabouts};
 use crate::lab::guest::Guest;
 use crate::lab::hold::{Hold, named};
-use crate::lab::option::{Size, Text, WaitOptions, size};
+use crate::lab::option::{Size, StartOptions, Text, size};
 use crate::lab::wait::Patience;
 use crate::name::fingerprint;
 use crate::time::Timestamp;
@@ -137,18 +137,13 @@ impl Host {
             }
         })?;
         if options.start {
-            self.start(&hold, &guest, options.timeout)?;
+            self.start(&guest, options.timeout)?;
         }
         Ok(guest)
     }
 
-    fn start(&self, hold: &Hold, guest: &Guest, timeout: Option<Duration>) -> Result<()> {
-        let Some(found) = hold.estate.guest_named(guest.name(), &hold.context)? else {
-            return Err(Error::new(Kind::NotFound, format!("the guest `{}` is gone", guest.name())));
-        };
-        let verb = Verb::Start { guest: found.reference, on: Some(self.reference()), paused: false };
-        hold.act(guest.name(), "start", &verb, Patience::TASK)?;
-        guest.wait_ready(&WaitOptions { timeout })
+    fn start(&self, guest: &Guest, timeout: Option<Duration>) -> Result<()> {
+        guest.start(&StartOptions { timeout, on: Some(self.uuid().to_string()), ..StartOptions::default() })
     }
 
     /// The testcase has it in hand, and is to remove it.
@@ -306,7 +301,7 @@ impl Host {
             self.handed_over(&hold, &made, &name)
         })?;
         if options.start {
-            self.start(&hold, &guest, options.timeout)?;
+            self.start(&guest, options.timeout)?;
         }
         Ok(guest)
     }

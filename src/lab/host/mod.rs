@@ -96,6 +96,17 @@ impl Host {
         self.hold().ask(|toolstack, watch| toolstack.host(&reference, watch))
     }
 
+    /// The version of the product that it runs, or of its platform where it says no more.
+    ///
+    /// # Errors
+    /// `NotFound` when it says neither.
+    pub fn version(&self) -> Result<String> {
+        let software = self.record()?.software;
+        let said =
+            ["product_version", "platform_version"].iter().find_map(|key| software.get(*key).filter(|text| !text.is_empty()));
+        said.cloned().ok_or_else(|| Error::new(Kind::NotFound, format!("{} says no version", self.name)))
+    }
+
     fn told<T>(&self, what: &str, work: impl FnOnce(&Action<'_>) -> Result<T>) -> Result<T> {
         self.hold().told(&self.name, what, work)
     }

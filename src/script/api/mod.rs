@@ -13,16 +13,28 @@ mod data;
 mod files;
 mod flow;
 mod guest;
+mod handle;
+mod host;
 mod job;
 mod json;
 mod lifecycle;
+mod network;
+mod nic;
 mod option;
+mod pool;
 mod power;
+mod reboot;
+mod record;
 mod result;
+mod sim;
+mod sr;
 mod testcase;
 mod vm;
+mod volume;
 
-use crate::lab::{Guest, Job};
+use super::failure::{Raised, raise};
+use crate::context::Context;
+use crate::error::Result;
 use rhai::{Dynamic, Module, Shared};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -36,13 +48,24 @@ pub const TABLE: &[Chapter] = &[
     ("files", "files and directories of a guest", files::module),
     ("flow", "steps, loops, waits, clean-ups and work side by side", flow::module),
     ("guest", "a machine: what it is, commands in it, its processes, tools and logs", guest::module),
+    ("host", "a host: what it is, commands in its control domain, what is on it", host::module),
     ("job", "a command in the background of a guest", job::module),
     ("lifecycle", "starting guests, and taking them through their states", lifecycle::module),
+    ("network", "the networks of a pool: bridges, VLANs and bonds", network::module),
+    ("nic", "a network interface of a host", nic::module),
+    ("pool", "a pool: its hosts, its master, what all of them share", pool::module),
     ("power", "whether a guest answers, and taking it down and up again", power::module),
+    ("reboot", "whether a host takes guests, and taking it down and up again", reboot::module),
+    ("record", "fields of the objects of a pool, in the toolstack's own words", record::module),
     ("result", "measured values, judgements and subcases", result::module),
+    ("sim", "trouble on demand, where the pool is a simulated one", sim::module),
+    ("sr", "a storage repository", sr::module),
     ("testcase", "the log, arguments, variables and machines of the testcase", testcase::module),
     ("vm", "what a guest is to its hypervisor: its record, its host, its fields", vm::module),
+    ("volume", "a virtual disk on an SR, whether a guest uses it or not", volume::module),
 ];
+
+pub use handle::shown;
 
 /// The value of a constant of the library.
 pub fn constant(name: &str) -> Option<i64> {
@@ -64,7 +87,7 @@ pub fn module() -> Shared<Module> {
             all.combine(chapter());
         }
         // What joins modules leaves the names of types behind.
-        all.set_custom_type::<Guest>("Guest").set_custom_type::<Job>("Job");
+        handle::name_types(&mut all);
         all.build_index();
         all.into()
     })
@@ -73,5 +96,10 @@ pub fn module() -> Shared<Module> {
 
 /// Whether a value is a handle: an object outside the script, which all copies of the value mean alike.
 pub fn is_handle(value: &Dynamic) -> bool {
-    value.read_lock::<Guest>().is_some() || value.read_lock::<Job>().is_some()
+    handle::shown(value).is_some()
+}
+
+/// What a script sees of what the library did for it.
+fn told<T>(context: &Context, result: Result<T>) -> Raised<T> {
+    result.map_err(|error| raise(context, &error))
 }

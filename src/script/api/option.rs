@@ -1,5 +1,6 @@
 //! Option maps of scripts, read into the library's structs; whoever errs is told the method, the option and what it takes.
 
+use super::handle;
 use crate::name::did_you_mean;
 use crate::script::failure::{Raised, misuse};
 use crate::script::show;
@@ -20,6 +21,29 @@ pub fn read<T: DeserializeOwned>(method: &str, options: Map) -> Raised<T> {
         return Err(complain(method, &name, &value, &text(&error)));
     }
     Err(misuse(format!("the options of `{method}`: {error}"), None))
+}
+
+/// One value that an option could be as well.
+pub fn value<T: DeserializeOwned>(method: &str, name: &str, value: &Dynamic) -> Raised<T> {
+    from_dynamic(value).map_err(|error| complain(method, name, value, &text(&error)))
+}
+
+/// Options in which objects of the library stand for their names: `sr: pool().default_sr`.
+pub fn plain(options: Map) -> Map {
+    options.into_iter().map(|(name, value)| (name, named(value))).collect()
+}
+
+fn named(value: Dynamic) -> Dynamic {
+    if let Some(uuid) = handle::uuid(&value) {
+        return uuid.into();
+    }
+    match value.try_cast_result::<rhai::Array>() {
+        Ok(items) => items.into_iter().map(named).collect::<rhai::Array>().into(),
+        Err(value) => match value.try_cast_result::<Map>() {
+            Ok(map) => plain(map).into(),
+            Err(value) => value,
+        },
+    }
 }
 
 fn complain(method: &str, name: &str, value: &Dynamic, error: &str) -> Box<EvalAltResult> {

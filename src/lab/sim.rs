@@ -1,4 +1,4 @@
-//! Trouble on demand: what a simulated pool is told to do wrong, so that tests of failures need no broken lab.
+//! Sim on demand: what a simulated pool is told to do wrong, so that tests of failures need no broken lab.
 
 use super::estate::Estate;
 use super::hold::Hold;
@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 /// A pool that can be told to misbehave. Over the wire, like everything else: a real pool says that it cannot.
 #[derive(Clone)]
-pub struct Trouble {
+pub struct Sim {
     hold: Hold,
 }
 
-impl Trouble {
-    pub(super) fn new(estate: Arc<Estate>, context: Context) -> Trouble {
-        Trouble { hold: Hold::new(estate, context) }
+impl Sim {
+    pub(super) fn new(estate: Arc<Estate>, context: Context) -> Sim {
+        Sim { hold: Hold::new(estate, context) }
     }
 
     pub fn context(&self) -> &Context {
@@ -74,7 +74,7 @@ impl Trouble {
     }
 }
 
-impl std::fmt::Display for Trouble {
+impl std::fmt::Display for Sim {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "sim()")
     }

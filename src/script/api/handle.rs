@@ -1,0 +1,57 @@
+//! Objects outside the script that its values stand for: what all of them have in common.
+//!
+//! To add an object: a line in each of the macros' lists.
+
+use crate::lab::{Guest, Host, Job, Network, Nic, Pool, Sim, Sr, Volume};
+use crate::toolstack::Ref;
+use rhai::{Dynamic, Module};
+
+/// Does something with a value that is one of these types.
+macro_rules! whichever {
+    ($value:expr, [$($kind:ty),*], $with:expr) => {{
+        $(if let Some(it) = $value.read_lock::<$kind>() {
+            #[allow(clippy::redundant_closure_call)]
+            return Some($with(&*it));
+        })*
+        None
+    }};
+}
+
+/// Gives the types their names in scripts.
+pub fn name_types(module: &mut Module) {
+    module
+        .set_custom_type::<Guest>("Guest")
+        .set_custom_type::<Host>("Host")
+        .set_custom_type::<Job>("Job")
+        .set_custom_type::<Network>("Network")
+        .set_custom_type::<Nic>("Nic")
+        .set_custom_type::<Pool>("Pool")
+        .set_custom_type::<Sim>("Sim")
+        .set_custom_type::<Sr>("Sr")
+        .set_custom_type::<Volume>("Volume");
+}
+
+/// An object as it is shown; nothing for a value of the language's own.
+pub fn shown(value: &Dynamic) -> Option<String> {
+    whichever!(value, [Guest, Host, Job, Network, Nic, Pool, Sim, Sr, Volume], ToString::to_string)
+}
+
+/// What the toolstack calls an object; nothing for a value that it does not know.
+pub fn reference(value: &Dynamic) -> Option<Ref> {
+    None.or_else(|| value.read_lock::<Host>().map(|host| host.reference()))
+        .or_else(|| value.read_lock::<Network>().map(|network| network.reference().clone()))
+        .or_else(|| value.read_lock::<Nic>().map(|nic| nic.reference().clone()))
+        .or_else(|| value.read_lock::<Pool>().map(|pool| pool.reference().clone()))
+        .or_else(|| value.read_lock::<Sr>().map(|sr| sr.reference()))
+        .or_else(|| value.read_lock::<Volume>().map(|volume| volume.reference().clone()))
+}
+
+/// What an object is called for ever.
+pub fn uuid(value: &Dynamic) -> Option<String> {
+    None.or_else(|| value.read_lock::<Host>().map(|host| host.uuid().to_string()))
+        .or_else(|| value.read_lock::<Network>().map(|network| network.known().uuid.clone()))
+        .or_else(|| value.read_lock::<Nic>().map(|nic| nic.known().uuid.clone()))
+        .or_else(|| value.read_lock::<Pool>().map(|pool| pool.uuid().to_string()))
+        .or_else(|| value.read_lock::<Sr>().map(|sr| sr.uuid()))
+        .or_else(|| value.read_lock::<Volume>().map(|volume| volume.known().uuid.clone()))
+}

@@ -1,0 +1,82 @@
+//! Trouble on demand, where the pool is a simulated one.
+
+#![expect(clippy::unwrap_used, reason = "in what the macro writes: the object of a method is always there")]
+
+use super::told;
+use crate::lab::Sim;
+use crate::script::case::Case;
+use crate::script::failure::Raised;
+use rhai::plugin::*;
+use rhai::{Array, Dynamic, Module};
+
+pub fn module() -> Module {
+    exported_module!(sim)
+}
+
+#[export_module]
+mod sim {
+    /// Gives the simulator behind the first pool of this run. On a real pool what is asked of it skips the testcase.
+    ///
+    /// ```rhai
+    /// let sim = sim();
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn sim(call: NativeCallContext) -> Raised<Sim> {
+        let case = Case::of(&call)?;
+        told(&case.context, case.lab.sim(&case.context))
+    }
+
+    /// Has something go wrong from now on: "fail:VM.start=SR_FULL", "delay:VM.start=5s", "drop:VM.clean_shutdown", "power-off:host2", "fill:SRNAME", "kill:guest1", "hang:guest1", "skew:guest1=30s".
+    ///
+    /// ```rhai
+    /// sim().trouble("fail:VM.clean_reboot=VM_BAD_POWER_STATE");
+    /// sim().clear();
+    /// ```
+    #[rhai_fn(pure, return_raw)]
+    pub fn trouble(sim: &mut Sim, text: &str) -> Raised<()> {
+        told(sim.context(), sim.make(text))
+    }
+
+    /// Has nothing go wrong any more.
+    ///
+    /// ```rhai
+    /// sim().clear();
+    /// ```
+    #[rhai_fn(pure, return_raw)]
+    pub fn clear(sim: &mut Sim) -> Raised<()> {
+        told(sim.context(), sim.clear())
+    }
+
+    /// Has the simulated clock run so many times as fast as ours: 60 makes an hour a minute.
+    ///
+    /// ```rhai
+    /// sim().speed(60);
+    /// ```
+    #[rhai_fn(pure, return_raw)]
+    pub fn speed(sim: &mut Sim, factor: Dynamic) -> Raised<()> {
+        let factor = factor.as_float().or_else(|_| factor.as_int().map(|whole| whole as f64)).unwrap_or(f64::NAN);
+        told(sim.context(), sim.speed(factor))
+    }
+
+    /// Gives what is still to go wrong.
+    ///
+    /// ```rhai
+    /// sim().trouble("fail:VM.start=SR_FULL");
+    /// check(sim().troubles().len() == 1, "one");
+    /// sim().clear();
+    /// ```
+    #[rhai_fn(pure, return_raw)]
+    pub fn troubles(sim: &mut Sim) -> Raised<Array> {
+        told(sim.context(), sim.pending()).map(|all| all.into_iter().map(Dynamic::from).collect())
+    }
+
+    /// Gives the simulator as text.
+    ///
+    /// ```rhai
+    /// log(`${sim()}`);
+    /// ```
+    #[rhai_fn(name = "to_string", name = "to_debug", pure)]
+    pub fn shown(sim: &mut Sim) -> String {
+        sim.to_string()
+    }
+}
