@@ -110,6 +110,13 @@ pub fn did_you_mean<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a s
     (!all.is_empty() && all.len() <= 12).then(|| format!("there is: {}", all.join(", ")))
 }
 
+/// A name that no other thing in a lab has: random bits of the standard library's, which seeds each hasher anew.
+pub fn unlike_others(prefix: &str) -> String {
+    use std::hash::{BuildHasher, Hasher};
+    let random = std::hash::RandomState::new().build_hasher().finish();
+    format!("{prefix}-{:08x}", random as u32)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

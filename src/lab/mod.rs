@@ -10,17 +10,21 @@
 mod access;
 mod address;
 mod command;
+mod disk;
 mod distro;
+mod duplicate;
 mod estate;
 mod facts;
 mod files;
 mod guest;
 mod hands;
+mod hardware;
 mod hold;
 mod host;
 mod job;
 mod lifecycle;
 mod logs;
+mod migration;
 mod network;
 mod nic;
 mod option;
@@ -32,10 +36,12 @@ mod roster;
 mod scan;
 mod several;
 mod sim;
+mod snapshot;
 mod sr;
 pub mod storage;
 mod tools;
 mod trees;
+mod vif;
 mod vm;
 mod volume;
 pub mod wait;
@@ -43,6 +49,7 @@ mod way;
 
 pub use access::Access;
 pub use address::{Address, ROOT, SSH_PORT};
+pub use disk::Disk;
 pub use distro::Manager;
 pub use estate::{Estate, SSH_PORT_KEY, SSH_USER_KEY};
 pub use facts::{Facts, Skew, Space};
@@ -55,7 +62,8 @@ pub use job::Job;
 pub use network::Network;
 pub use nic::{IpOptions, Nic};
 pub use option::{
-    ExecOptions, JobOptions, MigrateOptions, OnError, PowerOptions, Size, StartOptions, Text, WaitOptions, WriteOptions, XeOptions,
+    CopyOptions, DestroyOptions, DiskMode, ExecOptions, FormatOptions, JobOptions, MemoryOptions, MigrateOptions, NewDiskOptions,
+    NewVifOptions, OnError, PowerOptions, Size, StartOptions, Text, VcpuOptions, WaitOptions, WriteOptions, XeOptions,
 };
 pub use place::Place;
 pub use pool::{HaOptions, JoinOptions, MasterOptions, Pool};
@@ -63,7 +71,9 @@ pub use processes::Process;
 pub use roster::Lab;
 pub use several::each;
 pub use sim::Sim;
+pub use snapshot::Snapshot;
 pub use sr::{Sr, SrOptions};
+pub use vif::Vif;
 pub use volume::Volume;
 
 #[cfg(test)]

@@ -155,6 +155,126 @@ impl Default for MigrateOptions {
     }
 }
 
+/// How to copy a guest.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CopyOptions {
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Option<Duration>,
+    /// Nothing for one that no other guest has.
+    pub name: Option<String>,
+    /// Name or uuid of the SR for the disks, instead of those that they are on.
+    pub sr: Option<String>,
+}
+
+/// What a new disk of a guest is to be.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NewDiskOptions {
+    /// 1 GiB when nothing is said.
+    #[serde(deserialize_with = "size")]
+    pub size: Option<u64>,
+    /// Name or uuid of the SR that it is made on; nothing for the pool's default.
+    pub sr: Option<String>,
+    /// Uuid of a virtual disk that is there already.
+    pub vdi: Option<String>,
+    /// Nothing for one that no other disk has.
+    pub name: Option<String>,
+    /// Its place on the guest's bus; nothing for the first that is free.
+    pub position: Option<String>,
+    pub bootable: bool,
+    pub mode: DiskMode,
+    /// Whether it is attached to a guest that runs.
+    pub plug: bool,
+}
+
+impl Default for NewDiskOptions {
+    fn default() -> NewDiskOptions {
+        NewDiskOptions {
+            size: None,
+            sr: None,
+            vdi: None,
+            name: None,
+            position: None,
+            bootable: false,
+            mode: DiskMode::default(),
+            plug: true,
+        }
+    }
+}
+
+/// Whether a guest may write to a disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskMode {
+    #[default]
+    Rw,
+    Ro,
+}
+
+/// What becomes of a disk's content when the disk goes.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DestroyOptions {
+    /// Whether the virtual disk stays on its SR.
+    pub keep_vdi: bool,
+}
+
+/// How a disk is made ready for files.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FormatOptions {
+    /// Kind of file system; ext4 when nothing is said.
+    pub fs: Option<String>,
+    /// Where it is mounted; nothing for nowhere.
+    pub mount: Option<String>,
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Option<Duration>,
+}
+
+/// What a new interface of a guest is to be.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NewVifOptions {
+    /// Name, uuid or bridge; nothing for the network that the guest's first interface is on.
+    pub network: Option<String>,
+    /// Nothing for one that the hypervisor makes.
+    pub mac: String,
+    /// Its number; nothing for the first that is free.
+    pub device: Option<String>,
+    pub mtu: Option<u32>,
+    /// Whether it is attached to a guest that runs.
+    pub plug: bool,
+}
+
+impl Default for NewVifOptions {
+    fn default() -> NewVifOptions {
+        NewVifOptions { network: None, mac: String::new(), device: None, mtu: None, plug: true }
+    }
+}
+
+/// When a guest has its new processors.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VcpuOptions {
+    /// At once, while it runs.
+    pub live: bool,
+}
+
+/// The limits of a guest's memory, in bytes. What is not given stays.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MemoryOptions {
+    #[serde(deserialize_with = "size")]
+    pub static_min: Option<u64>,
+    #[serde(deserialize_with = "size")]
+    pub dynamic_min: Option<u64>,
+    #[serde(deserialize_with = "size")]
+    pub dynamic_max: Option<u64>,
+    #[serde(deserialize_with = "size")]
+    pub static_max: Option<u64>,
+}
+
 /// How to run `xe`.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -98,6 +98,16 @@ impl Sr {
         Ok(all.into_iter().map(|sr| Sr::new(hold.clone(), sr)).collect())
     }
 
+    /// The SR of this name or uuid; of several with the name the one that a host has.
+    pub(super) fn find(hold: &Hold, name: &str, host: Option<&Ref>) -> Result<Sr> {
+        let mut all = hold.ask(|toolstack, watch| toolstack.srs(watch))?;
+        let here = |sr: &toolstack::Sr| sr.plugs.iter().any(|plug| Some(&plug.host) == host);
+        if all.iter().any(|sr| sr.name == name && here(sr)) {
+            all.retain(|sr| sr.name != name || here(sr));
+        }
+        named("SR", all, name, |sr| (sr.name.clone(), sr.uuid.clone())).map(|sr| Sr::new(hold.clone(), sr))
+    }
+
     pub(super) fn default(hold: &Hold) -> Result<Sr> {
         let pool = hold.ask(|toolstack, watch| toolstack.pool(watch))?;
         match pool.default_sr {

@@ -4,7 +4,7 @@ use super::estate::{Estate, where_it_is};
 use super::guest::Guest;
 use super::wait::{Look, Patience, until_told};
 use crate::context::Action;
-use crate::error::{Blame, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::name::did_you_mean;
 use crate::time::Cancel;
 use crate::toolstack::{self, PowerState, Ref};
@@ -129,14 +129,7 @@ impl Guest {
     /// # Errors
     /// As [`Guest::record`]; `NotFound` for an entry that there is not.
     pub fn get(&self, field: &str, key: Option<&str>) -> Result<Value> {
-        let vm = self.vm()?;
-        let mut value = vm.estate.ask(self.context(), |toolstack, watch| toolstack.get(&vm.reference, field, watch))?;
-        let Some(key) = key else { return Ok(value) };
-        value.get_mut(key).map(Value::take).ok_or_else(|| {
-            let error = Error::new(Kind::NotFound, format!("`{field}` of `{}` has no `{key}`", self.name())).blame(Blame::Author);
-            let keys: Vec<&str> = value.as_object().into_iter().flat_map(|map| map.keys().map(String::as_str)).collect();
-            error.help(did_you_mean(key, keys.iter().copied()).unwrap_or_else(|| format!("there is: {}", keys.join(", "))))
-        })
+        self.hold()?.get(&self.vm()?.reference, field, key)
     }
 
     /// Changes a field of its record, or one entry of it.
@@ -144,22 +137,7 @@ impl Guest {
     /// # Errors
     /// As [`Guest::record`]; `Refused` where the field cannot be changed.
     pub fn set(&self, field: &str, key: Option<&str>, value: Value) -> Result<()> {
-        let vm = self.vm()?;
-        self.told(&format!("set {field}{}", key.map(|key| format!("[{key}]")).unwrap_or_default()), |action| {
-            let whole = match key {
-                None => value,
-                Some(key) => {
-                    let Value::Object(mut map) = self.get(field, None)? else {
-                        let what = format!("`{field}` of a guest is no map: it has no `{key}`");
-                        return Err(Error::new(Kind::Malformed, what).blame(Blame::Author));
-                    };
-                    map.insert(key.to_string(), value);
-                    Value::Object(map)
-                }
-            };
-            let patience = vm.estate.patience(Patience::QUESTION);
-            vm.estate.order(self.context(), action, patience, |toolstack, watch| toolstack.set(&vm.reference, field, &whole, watch))
-        })
+        self.hold()?.set(&self.vm()?.reference, self.name(), field, key, value)
     }
 
     /// The way out: a method of the toolstack. Without a class in its name it is one of guests, and this guest is its first argument.

@@ -264,13 +264,7 @@ impl Host {
     /// # Errors
     /// `NotFound` with the nearest name.
     pub fn sr(&self, name: &str) -> Result<Sr> {
-        let (hold, reference) = (self.hold(), self.reference());
-        let mut all = hold.ask(|toolstack, watch| toolstack.srs(watch))?;
-        let here = |sr: &toolstack::Sr| sr.plugs.iter().any(|plug| plug.host == reference);
-        if all.iter().any(|sr| sr.name == name && here(sr)) {
-            all.retain(|sr| sr.name != name || here(sr));
-        }
-        named("SR", all, name, |sr| (sr.name.clone(), sr.uuid.clone())).map(|sr| Sr::new(hold, sr))
+        Sr::find(&self.hold(), name, Some(&self.reference()))
     }
 
     /// The SR for disks that only this host has.

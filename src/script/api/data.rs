@@ -178,7 +178,7 @@ mod data {
     /// let name = random_name("nfs");
     /// ```
     pub fn random_name(prefix: &str) -> String {
-        format!("{prefix}-{:08x}", random() as u32)
+        crate::name::unlike_others(prefix)
     }
 
     /// Gives a random, locally administered MAC address.
