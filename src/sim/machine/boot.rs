@@ -1,0 +1,247 @@
+//! A machine from its start to its end: where its commands run, and what it knows of itself.
+
+use super::cell::Cell;
+use super::line::Lines;
+use super::plain::Plain;
+use super::shared::Shared;
+use super::skeleton;
+use super::spec::{Role, Spec};
+use super::view::View;
+use super::{ask, kernel};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tokio::process::Command;
+use tokio::sync::{OnceCell, watch};
+
+/// A machine that is switched on.
+pub(super) struct Boot {
+    spec: RwLock<Spec>,
+    pub boot_id: String,
+    /// Seconds since this machine (the real one) was started, when this one was.
+    started: f64,
+    /// Seconds since 1970.
+    started_at: f64,
+    pub lines: Arc<Lines>,
+    pub shared: Arc<Shared>,
+    /// The files of its system disk.
+    tree: PathBuf,
+    /// What is of this start only.
+    volatile: PathBuf,
+    inside: OnceCell<Inside>,
+    over: watch::Sender<bool>,
+    is_frozen: AtomicBool,
+    skew: AtomicU64,
+    /// What it has mounted: device and where.
+    pub mounts: Mutex<Vec<(String, String)>>,
+}
+
+/// Where commands run.
+pub(super) enum Inside {
+    Cell(Cell),
+    Plain(Plain),
+}
+
+impl Boot {
+    /// A new one; nothing is made or started before it is needed.
+    pub fn new(spec: Spec, shared: Arc<Shared>) -> Arc<Boot> {
+        let system = spec.system_disk().filter(|d| !d.vdi.is_empty()).map(|d| d.vdi.clone());
+        // A machine without a disk has its files for this start; a host's disk is its own.
+        let disk = match (&spec.role, system) {
+            (Role::Guest, Some(disk)) => disk,
+            _ => format!("system-{}", spec.id),
+        };
+        Arc::new(Boot {
+            tree: shared.store.tree(&disk),
+            volatile: shared.fresh_dir(),
+            boot_id: uuid::Uuid::new_v4().to_string(),
+            started: kernel::uptime_here(),
+            started_at: kernel::now(),
+            lines: Arc::default(),
+            inside: OnceCell::new(),
+            over: watch::Sender::new(false),
+            is_frozen: AtomicBool::new(false),
+            skew: AtomicU64::new(0f64.to_bits()),
+            mounts: Mutex::default(),
+            spec: RwLock::new(spec),
+            shared,
+        })
+    }
+
+    pub fn spec(&self) -> Spec {
+        self.spec.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the machine has ended.
+    pub fn over(&self) -> watch::Receiver<bool> {
+        self.over.subscribe()
+    }
+
+    /// Seconds since it was started.
+    pub fn uptime(&self) -> f64 {
+        (kernel::uptime_here() - self.started).max(0.01)
+    }
+
+    pub fn started_at(&self) -> f64 {
+        self.started_at
+    }
+
+    /// How far its clock is from the right time, in seconds.
+    pub fn skew(&self) -> f64 {
+        f64::from_bits(self.skew.load(Ordering::SeqCst))
+    }
+
+    /// Sets the clock wrong, or right again.
+    pub fn set_skew(&self, seconds: f64) {
+        self.skew.store(seconds.to_bits(), Ordering::SeqCst);
+        if self.inside.initialized() {
+            self.show(|dir, _| std::fs::write(dir.join("run/sim/skew"), format!("{seconds}\n")));
+        }
+    }
+
+    /// Where its commands run; made at the first call.
+    ///
+    /// # Errors
+    /// With what could not be made, and by what.
+    pub async fn inside(self: &Arc<Boot>) -> io::Result<&Inside> {
+        self.inside.get_or_try_init(|| self.make_inside()).await
+    }
+
+    async fn make_inside(self: &Arc<Boot>) -> io::Result<Inside> {
+        let spec = self.spec();
+        skeleton::make_system(&self.tree, &spec)?;
+        skeleton::make_volatile(&self.volatile, &spec, &self.boot_id, &self.shared.store)?;
+        self.set_skew(self.skew());
+        kernel::log_boot(self, &spec)?;
+        ask::start(self, &self.volatile, &spec)?;
+        let inside = if self.shared.has_cells().await {
+            let mut cell = Cell::start(&self.tree, &self.volatile, self.started).await?;
+            ask::watch_end(self, cell.take_first());
+            Inside::Cell(cell)
+        } else {
+            Inside::Plain(Plain::new(&self.tree, &self.volatile)?)
+        };
+        if *self.over.borrow() {
+            inside.end();
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Ok(inside)
+    }
+
+    /// A command for its shell, ready to be started.
+    ///
+    /// # Errors
+    /// As [`Boot::inside`].
+    pub async fn command(self: &Arc<Boot>, text: &str) -> io::Result<Command> {
+        let mut command = match self.inside().await? {
+            Inside::Cell(cell) => cell.command(text),
+            Inside::Plain(plain) => {
+                self.refresh_uptime();
+                plain.command(text)
+            }
+        };
+        for (name, value) in [("USER", "root"), ("LOGNAME", "root"), ("SHELL", "/bin/sh"), ("LANG", "C.UTF-8")] {
+            command.env(name, value);
+        }
+        Ok(command)
+    }
+
+    /// Its files, for SFTP.
+    ///
+    /// # Errors
+    /// As [`Boot::inside`].
+    pub async fn view(self: &Arc<Boot>) -> io::Result<View> {
+        match self.inside().await? {
+            Inside::Cell(cell) => cell.view(),
+            Inside::Plain(plain) => plain.view(),
+        }
+    }
+
+    /// The files on its system disk, and what is of this start only.
+    pub fn places(&self) -> (&Path, &Path) {
+        (&self.tree, &self.volatile)
+    }
+
+    /// Another size, other disks or interfaces.
+    pub fn change(&self, spec: Spec) {
+        *self.spec.write().unwrap_or_else(PoisonError::into_inner) = spec;
+        if self.inside.initialized() {
+            self.show(|dir, spec| {
+                skeleton::show_size(dir, spec)?;
+                skeleton::show_disks(dir, spec, &self.shared.store)?;
+                skeleton::show_nics(dir, spec)
+            });
+        }
+    }
+
+    fn show(&self, work: impl FnOnce(&Path, &Spec) -> io::Result<()>) {
+        let spec = self.spec();
+        if let Err(error) = work(&self.volatile, &spec) {
+            tracing::warn!("{}: {error}", spec.name);
+        }
+    }
+
+    fn refresh_uptime(&self) {
+        let up = self.uptime();
+        let text = format!("{up:.2} {up:.2}\n");
+        self.show(|dir, _| std::fs::write(dir.join("proc/uptime"), text));
+    }
+
+    /// Stops everything in it, or lets it go on.
+    pub fn set_frozen(self: &Arc<Boot>, frozen: bool) {
+        self.lines.set_dead(frozen);
+        if self.is_frozen.swap(frozen, Ordering::SeqCst) == frozen {
+            return;
+        }
+        match self.inside.get() {
+            Some(Inside::Cell(cell)) => {
+                // From inside, so that everything but the first process is meant.
+                let signal = if frozen { "STOP" } else { "CONT" };
+                let mut command = cell.command(&format!("kill -{signal} -1"));
+                let name = self.spec().name;
+                self.shared.runtime.spawn(async move {
+                    if let Err(error) = command.status().await {
+                        tracing::warn!("{name}: cannot be stopped: {error}");
+                    }
+                });
+            }
+            Some(Inside::Plain(plain)) => plain.signal(if frozen {
+                rustix::process::Signal::STOP
+            } else {
+                rustix::process::Signal::CONT
+            }),
+            None => {}
+        }
+    }
+
+    /// Ends it, as when its power goes.
+    pub fn end(&self) {
+        self.over.send_replace(true);
+        self.lines.cut();
+        if let Some(inside) = self.inside.get() {
+            inside.end();
+        }
+    }
+
+    /// Whether something is mounted from this device, so that it cannot be unplugged.
+    pub fn is_in_use(&self, device: &str) -> bool {
+        self.mounts.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|(of, _)| of == device)
+    }
+}
+
+impl Inside {
+    fn end(&self) {
+        match self {
+            Inside::Cell(cell) => cell.end(),
+            Inside::Plain(plain) => plain.signal(rustix::process::Signal::KILL),
+        }
+    }
+}
+
+impl Drop for Boot {
+    fn drop(&mut self) {
+        self.end();
+        let _ = std::fs::remove_dir_all(&self.volatile);
+    }
+}
