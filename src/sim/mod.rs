@@ -6,4 +6,5 @@ pub mod datamodel;
 pub mod date;
 pub mod failure;
 pub mod inside;
+pub mod machine;
 pub mod value;

@@ -471,7 +471,7 @@ fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, rustix::io::Errn
 }
 
 /// A signal's name without SIG, as SSH has it.
-fn signal_name(number: i32) -> String {
+pub fn signal_name(number: i32) -> String {
     let known = [
         (1, "HUP"),
         (2, "INT"),

@@ -17,12 +17,16 @@ use tokio::process::Child;
 /// How long the answer may take to reach the other side before the machine goes down.
 const GOODBYE: Duration = Duration::from_millis(20);
 
+/// How long the first process of a machine may take to end when it was told to.
+const LONGEST_END: Duration = Duration::from_secs(2);
+
+/// What a command is that the hypervisor answers.
 const SCRIPT: &str = r#"#!/bin/sh
-d=@/ask/$$
+d=%SIM%/ask/$$
 rm -rf "$d"
 mkdir "$d" && mkfifo "$d/done" || exit 70
 printf '%s\0' "${0##*/}" "$PWD" "$@" >"$d/question"
-echo $$ >@/asks
+echo $$ >%SIM%/asks
 read -r code <"$d/done"
 cat "$d/out"
 cat "$d/err" >&2
@@ -33,11 +37,11 @@ exit "$code"
 /// The clock of the day, where it is wrong.
 const DATE: &str = r#"#!/bin/sh
 date() { for p in /bin/date /usr/bin/date; do [ -x $p ] && exec $p "$@"; done; exit 127; }
-read -r s <@/skew 2>/dev/null || s=0
+read -r s <%SIM%/skew 2>/dev/null || s=0
 case "$1" in
 -s|--set)
     now=$(date +%s.%N) && then=$(date -d "$2" +%s.%N) || exit 1
-    awk "BEGIN { printf \"%f\n\", $then - $now }" >@/skew
+    awk "BEGIN { printf \"%f\n\", $then - $now }" >%SIM%/skew
     date -d "$2" ;;
 *)
     [ "$s" = 0 ] && date "$@"
@@ -64,16 +68,16 @@ exec $p "$@" "${shift_conv:-conv}$([ -n "$shift_conv" ] && echo , || echo =)notr
 pub(super) fn start(boot: &Arc<Boot>, volatile: &Path, spec: &Spec) -> io::Result<()> {
     let bin = volatile.join("run/sim/bin");
     // In a plain directory the scripts have to know it.
-    let inner = match boot.shared.is_plain_now() {
+    let inner = match boot.shared.is_plain() {
         true => volatile.join("run/sim").to_string_lossy().into_owned(),
         false => "/run/sim".into(),
     };
     for (name, text) in [(".ask", SCRIPT), ("date", DATE), ("dd", DD)] {
         let path = bin.join(name);
-        std::fs::write(&path, text.replace('@', &inner).replace("$inner", "$@"))?;
+        std::fs::write(&path, text.replace("%SIM%", &inner))?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
     }
-    for name in answer::commands(&spec.role) {
+    for name in answer::commands(spec.role) {
         symlink(".ask", bin.join(name))?;
     }
     let open = |path: &Path| {
@@ -167,23 +171,24 @@ pub(super) fn watch_end(boot: &Arc<Boot>, first: Option<Child>) {
     let Some(mut first) = first else { return };
     let (runtime, boot, mut over) = (boot.shared.runtime.clone(), Arc::downgrade(boot), boot.over());
     runtime.spawn(async move {
-        tokio::select! {
-            status = first.wait() => {
-                let signal = status.ok().and_then(|status| status.signal());
-                let act = match signal.and_then(rustix::process::Signal::from_named_raw) {
-                    Some(rustix::process::Signal::HUP) => Act::Reboot,
-                    Some(rustix::process::Signal::INT) => Act::PowerOff,
-                    _ => Act::Panic,
-                };
-                if let Some(boot) = boot.upgrade() {
-                    happen(&boot, act);
-                }
-            }
-            _ = over.wait_for(|over| *over) => {
-                // Its input is closed. What does not end by that is ended.
-                let _ = tokio::time::timeout(Duration::from_secs(2), first.wait()).await;
-                let _ = first.start_kill();
-            }
+        let ended = tokio::select! {
+            status = first.wait() => Some(status),
+            () = async { drop(over.wait_for(|over| *over).await) } => None,
+        };
+        let Some(status) = ended else {
+            // Its input is closed. What does not end by that is ended.
+            let _ = tokio::time::timeout(LONGEST_END, first.wait()).await;
+            let _ = first.start_kill();
+            return;
+        };
+        let signal = status.ok().and_then(|status| status.signal());
+        let act = match signal.and_then(rustix::process::Signal::from_named_raw) {
+            Some(rustix::process::Signal::HUP) => Act::Reboot,
+            Some(rustix::process::Signal::INT) => Act::PowerOff,
+            _ => Act::Panic,
+        };
+        if let Some(boot) = boot.upgrade() {
+            happen(&boot, act);
         }
     });
 }

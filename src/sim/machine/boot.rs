@@ -1,7 +1,6 @@
 //! A machine from its start to its end: where its commands run, and what it knows of itself.
 
 use super::cell::Cell;
-use super::line::Lines;
 use super::plain::Plain;
 use super::shared::Shared;
 use super::skeleton;
@@ -10,6 +9,7 @@ use super::view::View;
 use super::{ask, kernel};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::process::Command;
@@ -21,9 +21,6 @@ pub(super) struct Boot {
     pub boot_id: String,
     /// Seconds since this machine (the real one) was started, when this one was.
     started: f64,
-    /// Seconds since 1970.
-    started_at: f64,
-    pub lines: Arc<Lines>,
     pub shared: Arc<Shared>,
     /// The files of its system disk.
     tree: PathBuf,
@@ -45,20 +42,18 @@ pub(super) enum Inside {
 
 impl Boot {
     /// A new one; nothing is made or started before it is needed.
-    pub fn new(spec: Spec, shared: Arc<Shared>) -> Arc<Boot> {
+    pub fn new(spec: Spec, shared: Arc<Shared>, boot_id: String) -> Arc<Boot> {
         let system = spec.system_disk().filter(|d| !d.vdi.is_empty()).map(|d| d.vdi.clone());
         // A machine without a disk has its files for this start; a host's disk is its own.
         let disk = match (&spec.role, system) {
             (Role::Guest, Some(disk)) => disk,
-            _ => format!("system-{}", spec.id),
+            _ => Boot::own_disk(&spec.id),
         };
         Arc::new(Boot {
             tree: shared.store.tree(&disk),
             volatile: shared.fresh_dir(),
-            boot_id: uuid::Uuid::new_v4().to_string(),
+            boot_id,
             started: kernel::uptime_here(),
-            started_at: kernel::now(),
-            lines: Arc::default(),
             inside: OnceCell::new(),
             over: watch::Sender::new(false),
             is_frozen: AtomicBool::new(false),
@@ -67,6 +62,11 @@ impl Boot {
             spec: RwLock::new(spec),
             shared,
         })
+    }
+
+    /// The disk of a machine that has none in the pool.
+    pub fn own_disk(machine: &str) -> String {
+        format!("system-{machine}")
     }
 
     pub fn spec(&self) -> Spec {
@@ -81,10 +81,6 @@ impl Boot {
     /// Seconds since it was started.
     pub fn uptime(&self) -> f64 {
         (kernel::uptime_here() - self.started).max(0.01)
-    }
-
-    pub fn started_at(&self) -> f64 {
-        self.started_at
     }
 
     /// How far its clock is from the right time, in seconds.
@@ -110,12 +106,13 @@ impl Boot {
 
     async fn make_inside(self: &Arc<Boot>) -> io::Result<Inside> {
         let spec = self.spec();
+        let has_cells = self.shared.has_cells().await;
         skeleton::make_system(&self.tree, &spec)?;
         skeleton::make_volatile(&self.volatile, &spec, &self.boot_id, &self.shared.store)?;
         self.set_skew(self.skew());
         kernel::log_boot(self, &spec)?;
         ask::start(self, &self.volatile, &spec)?;
-        let inside = if self.shared.has_cells().await {
+        let inside = if has_cells {
             let mut cell = Cell::start(&self.tree, &self.volatile, self.started).await?;
             ask::watch_end(self, cell.take_first());
             Inside::Cell(cell)
@@ -190,7 +187,6 @@ impl Boot {
 
     /// Stops everything in it, or lets it go on.
     pub fn set_frozen(self: &Arc<Boot>, frozen: bool) {
-        self.lines.set_dead(frozen);
         if self.is_frozen.swap(frozen, Ordering::SeqCst) == frozen {
             return;
         }
@@ -199,6 +195,7 @@ impl Boot {
                 // From inside, so that everything but the first process is meant.
                 let signal = if frozen { "STOP" } else { "CONT" };
                 let mut command = cell.command(&format!("kill -{signal} -1"));
+                command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
                 let name = self.spec().name;
                 self.shared.runtime.spawn(async move {
                     if let Err(error) = command.status().await {
@@ -206,22 +203,28 @@ impl Boot {
                     }
                 });
             }
-            Some(Inside::Plain(plain)) => plain.signal(if frozen {
-                rustix::process::Signal::STOP
-            } else {
-                rustix::process::Signal::CONT
-            }),
+            Some(Inside::Plain(plain)) => {
+                plain.signal(if frozen { rustix::process::Signal::STOP } else { rustix::process::Signal::CONT })
+            }
             None => {}
         }
     }
 
-    /// Ends it, as when its power goes.
+    /// Ends it, as when its power goes. Its processes are gone when [`Boot::clear`] returns.
     pub fn end(&self) {
         self.over.send_replace(true);
-        self.lines.cut();
         if let Some(inside) = self.inside.get() {
             inside.end();
         }
+    }
+
+    /// Waits until its processes are gone, and removes what was of this start only.
+    pub fn clear(&self) {
+        if let Some(Inside::Cell(cell)) = self.inside.get() {
+            cell.wait_end();
+        }
+        // The next one has a directory of its own: what is left behind is removed with everything else.
+        let _ = std::fs::remove_dir_all(&self.volatile);
     }
 
     /// Whether something is mounted from this device, so that it cannot be unplugged.
@@ -236,12 +239,5 @@ impl Inside {
             Inside::Cell(cell) => cell.end(),
             Inside::Plain(plain) => plain.signal(rustix::process::Signal::KILL),
         }
-    }
-}
-
-impl Drop for Boot {
-    fn drop(&mut self) {
-        self.end();
-        let _ = std::fs::remove_dir_all(&self.volatile);
     }
 }

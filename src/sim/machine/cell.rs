@@ -6,8 +6,12 @@
 
 use super::skeleton::PROGRAMS;
 use super::view::View;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Pid, PidfdFlags};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -38,6 +42,8 @@ pub(super) struct Cell {
     /// The first process ends with this.
     input: Mutex<Option<ChildStdin>>,
     pid: u32,
+    /// Tells when the first process has ended.
+    ending: OwnedFd,
 }
 
 impl Cell {
@@ -74,7 +80,11 @@ impl Cell {
             Ok::<_, io::Error>(lines.next_line().await?.filter(|line| line == "ready").map(|_| pid))
         };
         match begun.await? {
-            Some(pid) => Ok(Cell { first: Some(first), input: Mutex::new(Some(input)), pid }),
+            Some(pid) => {
+                let ending = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
+                let ending = rustix::process::pidfd_open(ending, PidfdFlags::empty())?;
+                Ok(Cell { first: Some(first), input: Mutex::new(Some(input)), pid, ending })
+            }
             None => Err(complaint(&mut first).await),
         }
     }
@@ -82,7 +92,7 @@ impl Cell {
     /// A command for the machine's shell.
     pub fn command(&self, text: &str) -> Command {
         let mut command = self.enter(&["--root", "--wd"]);
-        command.args(["--", "/bin/sh", "-c", text]);
+        command.args(["--", "/bin/sh", "-c", &with_keys(text)]).env("PATH", PATH).env("HOME", "/root");
         command
     }
 
@@ -118,6 +128,18 @@ impl Cell {
         drop(self.input.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
+
+impl Cell {
+    /// Waits until everything in it has ended, for a moment: it was told to.
+    pub fn wait_end(&self) {
+        let mut ends = [PollFd::new(&self.ending, PollFlags::IN)];
+        // Nothing more can be done when it takes longer.
+        let _ = rustix::event::poll(&mut ends, Some(&LONGEST_END));
+    }
+}
+
+/// How long the processes of a machine may take to go.
+const LONGEST_END: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
 /// Maps the users: all of them for root, else root to us.
 fn map_users(pid: u32) -> io::Result<()> {
@@ -157,7 +179,7 @@ fn mounts(tree: &Path, volatile: &Path) -> String {
     }
     row(none, "proc", "proc", "defaults");
     row(Path::new("/proc/sys"), "proc/sys", "none", "rbind,ro");
-    for (file, target) in PROC_FILES {
+    for (file, target) in PROC_FILES.iter().filter(|(_, target)| Path::new("/proc").join(target).exists()) {
         row(&volatile.join("proc").join(file), &format!("proc/{target}"), "none", "bind");
     }
     for name in ["dev", "run", "sys"] {
@@ -188,6 +210,18 @@ const PROC_FILES: &[(&str, &str)] = &[
     ("sysrq", "sys/kernel/sysrq"),
     ("sysrq-trigger", "sysrq-trigger"),
 ];
+
+/// The text with the kernel's magic keys where they are, if this machine's kernel has none in whose place they could be.
+fn with_keys(text: &str) -> Cow<'_, str> {
+    let keys = [("/proc/sysrq-trigger", "/run/sim/sysrq-trigger"), ("/proc/sys/kernel/sysrq", "/run/sim/sysrq")];
+    let mut text = Cow::Borrowed(text);
+    for (usual, ours) in keys {
+        if text.contains(usual) && !Path::new(usual).exists() {
+            text = Cow::Owned(text.replace(usual, ours));
+        }
+    }
+    text
+}
 
 /// As a word of `fstab`.
 fn escape(path: &Path) -> String {

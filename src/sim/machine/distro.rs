@@ -64,7 +64,9 @@ impl<'a> System<'a> {
         };
         let pretty = format!("{name} {long}");
         let mut text = format!("PRETTY_NAME=\"{}\"\nNAME=\"{name}\"\nID={id}\n", pretty.trim_end());
-        for (field, value) in [("VERSION_ID", version.as_str()), ("VERSION", &long), ("VERSION_CODENAME", codename), ("ID_LIKE", like)] {
+        for (field, value) in
+            [("VERSION_ID", version.as_str()), ("VERSION", &long), ("VERSION_CODENAME", codename), ("ID_LIKE", like)]
+        {
             if !value.is_empty() {
                 let _ = writeln!(text, "{field}=\"{value}\"");
             }

@@ -11,11 +11,6 @@ pub(super) fn uptime_here() -> f64 {
     text.split_whitespace().next().and_then(|seconds| seconds.parse().ok()).unwrap_or(0.0)
 }
 
-/// Seconds since 1970.
-pub(super) fn now() -> f64 {
-    crate::time::Timestamp::now().unix()
-}
-
 /// Begins the log of a new start.
 pub(super) fn log_boot(boot: &Boot, spec: &Spec) -> io::Result<()> {
     let cpus = spec.cpus;

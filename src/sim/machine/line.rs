@@ -50,10 +50,6 @@ impl Lines {
         self.wake();
     }
 
-    pub fn is_dead(&self) -> bool {
-        self.state.load(Ordering::SeqCst) == DEAD
-    }
-
     fn wake(&self) {
         for wakers in self.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade) {
             wakers.reader.wake();

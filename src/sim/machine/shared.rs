@@ -66,6 +66,13 @@ impl Shared {
         self.dir.path()
     }
 
+    /// Removes all files of all machines.
+    pub fn remove_files(&self) {
+        if let Err(error) = std::fs::remove_dir_all(self.dir.path()) {
+            tracing::warn!("cannot remove `{}`: {error}", self.dir.path().display());
+        }
+    }
+
     /// The host key of a machine: the same one for as long as the machine exists.
     pub fn host_key(&self, machine: &str) -> PrivateKey {
         let mut keys = self.host_keys.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,6 +86,11 @@ impl Shared {
     /// Whether a machine can have namespaces of its own here.
     pub async fn has_cells(&self) -> bool {
         *self.has_cells.get_or_init(|| async { !self.is_plain && can_make_namespaces().await }).await
+    }
+
+    /// Whether it is known that machines have no namespaces here.
+    pub fn is_plain(&self) -> bool {
+        self.has_cells.get() == Some(&false)
     }
 
     /// Whether this key may log in everywhere.

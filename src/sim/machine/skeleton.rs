@@ -39,8 +39,18 @@ const DIRS: &[(&str, u32)] = &[
 pub(super) const PROGRAMS: &[&str] = &["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 
 /// What the programs of this machine look up in `/etc`, and a guest has no reason to have of its own.
-const BORROWED: &[&str] =
-    &["alternatives", "ca-certificates", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types", "pki", "ssl", "terminfo"];
+const BORROWED: &[&str] = &[
+    "alternatives",
+    "ca-certificates",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "localtime",
+    "mime.types",
+    "pki",
+    "ssl",
+    "terminfo",
+];
 
 const PASSWD: &str = "\
 root:x:0:0:root:/root:/bin/sh
@@ -108,7 +118,9 @@ pub(super) fn make_system(tree: &Path, spec: &Spec) -> io::Result<()> {
 /// # Errors
 /// No room, or the like.
 pub(super) fn make_volatile(dir: &Path, spec: &Spec, boot_id: &str, store: &Store) -> io::Result<()> {
-    for name in ["dev/pts", "dev/shm", "proc", "run/lock", "run/host/etc", "run/sim/bin", "run/sim/ask", "run/systemd/system", "run/user"] {
+    for name in
+        ["dev/pts", "dev/shm", "proc", "run/lock", "run/host/etc", "run/sim/bin", "run/sim/ask", "run/systemd/system", "run/user"]
+    {
         fs::create_dir_all(dir.join(name))?;
     }
     fs::set_permissions(dir.join("dev/shm"), Permissions::from_mode(0o1777))?;
@@ -126,11 +138,16 @@ pub(super) fn make_volatile(dir: &Path, spec: &Spec, boot_id: &str, store: &Stor
     }
     let proc = dir.join("proc");
     fs::write(proc.join("boot_id"), format!("{boot_id}\n"))?;
-    for (name, text) in [("sysrq", "438\n"), ("drop_caches", "0\n"), ("panic", "0\n"), ("panic_on_oops", "0\n"), ("swappiness", "60\n")] {
+    for (name, text) in
+        [("sysrq", "438\n"), ("drop_caches", "0\n"), ("panic", "0\n"), ("panic_on_oops", "0\n"), ("swappiness", "60\n")]
+    {
         fs::write(proc.join(name), text)?;
     }
     fs::write(proc.join("cmdline"), "BOOT_IMAGE=/boot/vmlinuz root=/dev/xvda1 ro console=hvc0\n")?;
     make_fifo(&proc.join("sysrq-trigger"))?;
+    // For a kernel that has none in whose place it could be.
+    fs::hard_link(proc.join("sysrq-trigger"), dir.join("run/sim/sysrq-trigger"))?;
+    fs::hard_link(proc.join("sysrq"), dir.join("run/sim/sysrq"))?;
     make_fifo(&dir.join("run/sim/asks"))?;
     fs::write(dir.join("run/sim/skew"), "0\n")?;
     show_size(dir, spec)?;

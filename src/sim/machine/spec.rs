@@ -1,5 +1,6 @@
 //! What a machine is, as its hypervisor has it.
 
+use crate::sim::inside::{self, MachineKind};
 use std::net::Ipv4Addr;
 
 /// A machine that is switched on.
@@ -19,10 +20,53 @@ pub struct Spec {
     pub distro: String,
     pub disks: Vec<Disk>,
     pub nics: Vec<Nic>,
+    /// Number of its domain.
+    pub domid: i64,
+    /// Uuid of the host it runs on.
+    pub host: String,
 }
 
 impl Spec {
+    /// What the pool says of a machine.
+    pub fn of(machine: &inside::Machine) -> Spec {
+        let nics = machine.vifs.iter().enumerate().map(|(number, vif)| Nic {
+            device: format!("eth{}", vif.device),
+            mac: vif.mac.clone(),
+            mtu: 1500,
+            // A machine has one address, on its first interface.
+            address: (number == 0).then(|| format!("{}/8", machine.address)),
+            is_up: true,
+        });
+        let disks = machine.disks.iter().map(|disk| Disk {
+            device: disk.device.clone(),
+            vdi: disk.vdi.to_string(),
+            size: disk.bytes,
+            is_read_only: disk.is_read_only,
+            is_cd: disk.is_cd,
+        });
+        Spec {
+            id: machine.uuid.to_string(),
+            name: machine.name.clone(),
+            role: match machine.kind {
+                MachineKind::Host => Role::Host,
+                MachineKind::Guest => Role::Guest,
+            },
+            address: machine.address,
+            cpus: u64::from(machine.vcpus.max(1)),
+            memory: machine.memory,
+            distro: machine.distro.clone(),
+            disks: disks.collect(),
+            nics: nics.collect(),
+            domid: machine.domid,
+            host: match machine.kind {
+                MachineKind::Host => machine.uuid.to_string(),
+                MachineKind::Guest => machine.host.to_string(),
+            },
+        }
+    }
+
     /// A guest with nothing plugged.
+    #[cfg(test)]
     pub fn new(id: &str, name: &str, address: Ipv4Addr) -> Spec {
         Spec {
             id: id.into(),
@@ -34,6 +78,8 @@ impl Spec {
             distro: "debian12".into(),
             disks: Vec::new(),
             nics: Vec::new(),
+            domid: 1,
+            host: String::new(),
         }
     }
 
@@ -45,25 +91,11 @@ impl Spec {
 }
 
 /// What a machine does.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Guest,
     /// The control domain of a host.
-    Host(Box<Dom0>),
-}
-
-/// What a control domain knows of its host.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Dom0 {
-    /// Uuid of the control domain's own VM.
-    pub control_domain: String,
-    pub product_brand: String,
-    pub product_version: String,
-    pub build_number: String,
-    /// Bridge of the management interface ("xenbr0").
-    pub management: String,
-    /// The SRs that are plugged here: uuid and type.
-    pub srs: Vec<(String, String)>,
+    Host,
 }
 
 /// A disk or a CD drive that is plugged.

@@ -1,0 +1,233 @@
+//! The machines of a simulator that are on, and what the pool tells them.
+
+use super::boot::Boot;
+use super::listener::Listener;
+use super::shared::Shared;
+use super::spec::Spec;
+use crate::error::{Result, Whereabouts};
+use crate::secret::Secret;
+use crate::sim::inside::{Down, Inside, Machine, Outside};
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use tokio::runtime::Handle;
+
+/// The insides of all machines of a simulator. Dropping it ends them and removes their files.
+pub struct Machines {
+    shared: Arc<Shared>,
+    known: Mutex<HashMap<String, Known>>,
+}
+
+/// A machine that was on.
+struct Known {
+    /// While it is on, or suspended.
+    boot: Option<Arc<Boot>>,
+    /// While it is on.
+    listener: Option<Listener>,
+    /// The mark of its last start: a checkpoint goes on with it.
+    boot_id: String,
+    skew: f64,
+}
+
+/// How the machines are made.
+#[derive(Clone, Debug)]
+pub struct MachineOptions {
+    /// Of SSH, on the addresses of all machines.
+    pub port: u16,
+    /// Of root, on all machines.
+    pub password: Secret,
+    /// Without namespaces, even where they can be made.
+    pub is_plain: bool,
+}
+
+impl Machines {
+    /// # Errors
+    /// `Internal` when there is no place for their files.
+    pub fn new(runtime: Handle, options: MachineOptions) -> Result<Machines> {
+        let shared =
+            Shared::new(runtime, options.port, options.password, options.is_plain).at("make a directory for simulated machines")?;
+        Ok(Machines { shared: Arc::new(shared), known: Mutex::default() })
+    }
+
+    /// A port that nothing listens on, on any address, below those that the system gives out by itself.
+    ///
+    /// # Errors
+    /// `Internal` when there is none among many.
+    pub fn free_port() -> Result<u16> {
+        for _ in 0..200 {
+            let random = uuid::Uuid::new_v4().as_u128() % 10_000;
+            let port = 20_000 + u16::try_from(random).unwrap_or_default();
+            if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+                return Ok(port);
+            }
+        }
+        Err(crate::error::Error::new(crate::error::Kind::Internal, "no free port for the SSH servers of simulated machines"))
+    }
+
+    /// Tells the machines the way to their pool.
+    pub fn connect(&self, outside: Weak<dyn Outside>) {
+        // Once is enough.
+        let _ = self.shared.outside.set(outside);
+    }
+
+    /// Where everything of the machines is.
+    pub fn dir(&self) -> &Path {
+        self.shared.dir()
+    }
+
+    /// A private key that lets root in everywhere, in OpenSSH's form.
+    pub fn login_key(&self) -> Secret {
+        let text = self.shared.key.to_openssh(russh::keys::ssh_key::LineEnding::LF);
+        Secret::new(text.map(|text| text.to_string()).unwrap_or_default())
+    }
+
+    /// Whether a disk of a running machine is in use there, so that it cannot be unplugged.
+    pub fn is_in_use(&self, machine: &str, device: &str) -> bool {
+        self.known().get(machine).and_then(|known| known.boot.as_ref()).is_some_and(|boot| boot.is_in_use(device))
+    }
+
+    /// The bytes that a disk's content takes here.
+    pub fn disk_used(&self, disk: &str) -> u64 {
+        self.shared.store.used(disk)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start(&self, machine: &Machine, boot_id: Option<String>) {
+        let spec = Spec::of(machine);
+        let boot_id = boot_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+        let mut known = self.known();
+        let entry = known.entry(spec.id.clone()).or_insert_with(|| Known::new(&boot_id));
+        entry.end(&self.shared);
+        if spec.distro == "windows" {
+            // No SSH server listens there.
+            return;
+        }
+        let boot = Boot::new(spec, Arc::clone(&self.shared), boot_id);
+        boot.set_skew(entry.skew);
+        entry.boot_id.clone_from(&boot.boot_id);
+        entry.listener = listen(&boot);
+        entry.boot = Some(boot);
+    }
+}
+
+impl Known {
+    fn new(boot_id: &str) -> Known {
+        Known { boot: None, listener: None, boot_id: boot_id.into(), skew: 0.0 }
+    }
+
+    fn end(&mut self, shared: &Shared) {
+        self.listener = None;
+        if let Some(boot) = self.boot.take() {
+            boot.end();
+            shared.runtime.spawn_blocking(move || boot.clear());
+        }
+    }
+}
+
+fn listen(boot: &Arc<Boot>) -> Option<Listener> {
+    match Listener::open(boot) {
+        Ok(listener) => Some(listener),
+        Err(error) => {
+            let spec = boot.spec();
+            tracing::warn!("{} cannot listen on {}:{}: {error}", spec.name, spec.address, boot.shared.port);
+            None
+        }
+    }
+}
+
+impl Inside for Machines {
+    fn machine_up(&self, machine: &Machine) {
+        self.start(machine, None);
+    }
+
+    fn machine_down(&self, uuid: &str, how: Down) {
+        let mut known = self.known();
+        let Some(entry) = known.get_mut(uuid) else { return };
+        if how != Down::Suspended {
+            return entry.end(&self.shared);
+        }
+        entry.listener = None;
+        if let Some(boot) = &entry.boot {
+            boot.set_frozen(true);
+        }
+    }
+
+    fn machine_resumed(&self, machine: &Machine) {
+        let boot_id = {
+            let mut known = self.known();
+            let entry = known.get_mut(&*machine.uuid);
+            let suspended = entry.filter(|entry| entry.listener.is_none());
+            if let Some((entry, boot)) = suspended.and_then(|entry| entry.boot.clone().map(|boot| (entry, boot))) {
+                boot.change(Spec::of(machine));
+                boot.set_frozen(false);
+                entry.listener = listen(&boot);
+                return;
+            }
+            known.get(&*machine.uuid).map(|entry| entry.boot_id.clone())
+        };
+        self.start(machine, boot_id);
+    }
+
+    fn machine_changed(&self, machine: &Machine) {
+        if let Some(boot) = self.known().get(&*machine.uuid).and_then(|entry| entry.boot.as_ref()) {
+            boot.change(Spec::of(machine));
+        }
+    }
+
+    fn machine_removed(&self, uuid: &str) {
+        if let Some(mut entry) = self.known().remove(uuid) {
+            entry.end(&self.shared);
+        }
+        self.shared.forget_host_key(uuid);
+        let _ = self.shared.store.forget(&Boot::own_disk(uuid));
+    }
+
+    fn machine_frozen(&self, uuid: &str, is_frozen: bool) {
+        let known = self.known();
+        let Some(entry) = known.get(uuid) else { return };
+        if let Some(listener) = &entry.listener {
+            listener.set_dead(is_frozen);
+        }
+        if let Some(boot) = &entry.boot {
+            boot.set_frozen(is_frozen);
+        }
+    }
+
+    fn machine_skewed(&self, uuid: &str, seconds: f64) {
+        let mut known = self.known();
+        let entry = known.entry(uuid.to_string()).or_insert_with(|| Known::new(""));
+        entry.skew = seconds;
+        if let Some(boot) = &entry.boot {
+            boot.set_skew(seconds);
+        }
+    }
+
+    fn disk_copied(&self, from: &str, to: &str) {
+        if let Err(error) = self.shared.store.copy(from, to) {
+            tracing::warn!("the files of disk {from} cannot be copied: {error}");
+        }
+    }
+
+    fn disk_removed(&self, disk: &str) {
+        if let Err(error) = self.shared.store.forget(disk) {
+            tracing::warn!("the files of disk {disk} cannot be removed: {error}");
+        }
+    }
+}
+
+impl Drop for Machines {
+    fn drop(&mut self) {
+        let boots: Vec<Arc<Boot>> = self.known().drain().filter_map(|(_, entry)| entry.boot).collect();
+        for boot in &boots {
+            boot.end();
+        }
+        for boot in &boots {
+            boot.clear();
+        }
+        self.shared.remove_files();
+    }
+}
