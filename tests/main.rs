@@ -31,6 +31,7 @@ mod sinks;
 mod ssh;
 mod support;
 mod tidy;
+mod toolstack;
 mod topology;
 mod variables;
 mod vm;

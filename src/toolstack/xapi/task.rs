@@ -162,3 +162,161 @@ struct Sight {
     pause: Option<Duration>,
     last: f64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::double::{Double, Say, pool};
+    use super::*;
+    use crate::time::Stop;
+    use crate::toolstack::{Duplicate, Toolstack, Verb};
+    use serde_json::{Value, json};
+    use std::sync::Mutex;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn guest() -> Ref {
+        Ref::new(Class::Guest, "OpaqueRef:vm")
+    }
+
+    fn task(status: &str, progress: f64, result: &str, error: &[&str]) -> Value {
+        json!({"status": status, "progress": progress, "result": result, "error_info": error})
+    }
+
+    /// A pool in which each look at the task gives the next of these.
+    fn with_task(mut looks: Vec<Value>) -> Double {
+        looks.reverse();
+        Double::start(pool(move |method, arguments| match method {
+            "event.from" => {
+                assert_eq!(arguments[1], json!(["task/OpaqueRef:task"]));
+                let events: Vec<Value> = looks
+                    .pop()
+                    .into_iter()
+                    .map(|look| json!({"operation": "mod", "ref": "OpaqueRef:task", "snapshot": look}))
+                    .collect();
+                Say::Result(json!({"events": events, "valid_ref_counts": {}, "token": "t"}))
+            }
+            "task.get_record" => Say::Result(looks.pop().unwrap()),
+            method if method.starts_with("Async.") => Say::Result(json!("OpaqueRef:task")),
+            _ => Say::Result(json!("")),
+        }))
+    }
+
+    #[test]
+    fn an_operation_is_a_task_that_is_followed_and_removed() {
+        let double = with_task(vec![
+            task("pending", 0.0, "", &[]),
+            task("pending", 0.4, "", &[]),
+            task("pending", 0.4, "", &[]),
+            task("success", 1.0, "<value>OpaqueRef:copy</value>", &[]),
+        ]);
+        let xapi = double.xapi();
+        let told = Mutex::new(Vec::new());
+        let progress = |part| told.lock().unwrap().push(part);
+        let cancel = Cancel::new();
+        let watch = Watch { cancel: &cancel, limit: LONG, progress: &progress };
+        assert_eq!(xapi.duplicate(&guest(), "copy", &Duplicate::Clone, watch).unwrap(), Ref::new(Class::Guest, "OpaqueRef:copy"));
+        assert_eq!(*told.lock().unwrap(), [0.4]);
+        assert_eq!(double.calls()[2..], ["Async.VM.clone", "event.from", "event.from", "event.from", "event.from", "task.destroy"]);
+    }
+
+    #[test]
+    fn a_task_that_failed_says_why_in_the_pools_words() {
+        let double = with_task(vec![task("failure", 1.0, "", &["SR_FULL", "8", "OpaqueRef:session-1"])]);
+        let error = double.xapi().act(&Verb::CleanReboot(guest()), Watch::silent(&Cancel::new(), LONG)).unwrap_err();
+        assert_eq!((error.kind, error.blame), (Kind::Refused, Blame::Lab));
+        assert!(error.what.contains("SR_FULL: 8") && error.what.contains("`VM.clean_reboot`"), "{error}");
+        assert!(!format!("{:?}", error.details).contains("session-1"), "{error}");
+        assert_eq!(double.count("task.destroy"), 1);
+    }
+
+    #[test]
+    fn a_task_that_somebody_else_cancelled_is_no_wish_of_ours() {
+        let double = with_task(vec![task("cancelled", 0.5, "", &["TASK_CANCELLED", "OpaqueRef:task"])]);
+        let error = double.xapi().act(&Verb::Suspend(guest()), Watch::silent(&Cancel::new(), LONG)).unwrap_err();
+        assert_eq!((error.kind, error.blame), (Kind::Refused, Blame::Product), "{error}");
+    }
+
+    #[test]
+    fn without_events_the_task_is_looked_at() {
+        let mut looks = vec![task("success", 1.0, "", &[]), task("pending", 0.5, "", &[])];
+        let double = Double::start(pool(move |method, _| match method {
+            "event.from" => Say::Error("MESSAGE_METHOD_UNKNOWN", vec!["event.from".into()]),
+            "task.get_record" => Say::Result(looks.pop().unwrap()),
+            _ => Say::Result(json!("OpaqueRef:task")),
+        }));
+        double.xapi().act(&Verb::Pause(guest()), Watch::silent(&Cancel::new(), LONG)).unwrap();
+        assert_eq!((double.count("event.from"), double.count("task.get_record")), (1, 2));
+    }
+
+    #[test]
+    fn events_that_were_lost_are_asked_for_anew() {
+        let mut lost = true;
+        let double = Double::start(pool(move |method, arguments| match method {
+            "event.from" if std::mem::take(&mut lost) => Say::Error("EVENTS_LOST", vec![]),
+            "event.from" => {
+                assert_eq!(arguments[2], "");
+                Say::Result(json!({"events": [{"operation": "add", "snapshot": task("success", 1.0, "", &[])}], "token": "t"}))
+            }
+            _ => Say::Result(json!("OpaqueRef:task")),
+        }));
+        double.xapi().act(&Verb::Pause(guest()), Watch::silent(&Cancel::new(), LONG)).unwrap();
+        assert_eq!(double.count("event.from"), 2);
+    }
+
+    /// A pool whose task never ends by itself; `refuses` to cancel it.
+    fn stuck(refuses: bool) -> Double {
+        let mut is_cancelled = false;
+        let mut looks = 0;
+        Double::start(pool(move |method, _| match method {
+            "event.from" => {
+                looks += 1;
+                match (is_cancelled, looks) {
+                    (true, _) => Say::Result(
+                        json!({"events": [{"operation": "mod", "snapshot": task("cancelled", 0.3, "", &[])}], "token": "t"}),
+                    ),
+                    (false, 1) => Say::Result(
+                        json!({"events": [{"operation": "add", "snapshot": task("pending", 0.3, "", &[])}], "token": "t"}),
+                    ),
+                    (false, _) => Say::Silence,
+                }
+            }
+            "task.cancel" if refuses => Say::Error("OPERATION_NOT_ALLOWED", vec!["no".into()]),
+            "task.cancel" => {
+                is_cancelled = true;
+                Say::Result(json!(""))
+            }
+            _ => Say::Result(json!("OpaqueRef:task")),
+        }))
+    }
+
+    #[test]
+    fn a_task_is_cancelled_at_the_limit_and_its_progress_told() {
+        let double = stuck(false);
+        let error =
+            double.xapi().act(&Verb::CleanShutdown(guest()), Watch::silent(&Cancel::new(), Duration::from_millis(60))).unwrap_err();
+        assert_eq!(error.kind, Kind::Timeout);
+        assert_eq!(error.what, "the `VM.clean_shutdown` did not end within 60ms; it was at 30 % and was cancelled");
+        assert_eq!((double.count("task.cancel"), double.count("task.destroy")), (1, 1));
+    }
+
+    #[test]
+    fn a_task_is_cancelled_with_its_caller_and_what_cannot_be_is_told() {
+        for (refuses, expected) in [(false, "was cancelled"), (true, "goes on: ")] {
+            let double = stuck(refuses);
+            let xapi = double.xapi();
+            let cancel = Cancel::new();
+            let error = std::thread::scope(|scope| {
+                let work = scope.spawn(|| xapi.act(&Verb::CleanShutdown(guest()), Watch::silent(&cancel, LONG)));
+                let patience = Cancel::new().child_with_limit("test", LONG);
+                while double.count("event.from") < 2 {
+                    patience.sleep(Duration::from_millis(1)).unwrap();
+                }
+                cancel.raise(Stop::User);
+                work.join().unwrap().unwrap_err()
+            });
+            assert_eq!(error.kind, Kind::Cancelled);
+            assert!(error.what.contains("30 %") && error.what.contains(expected), "{error}");
+            assert_eq!(double.count("task.cancel"), 1);
+        }
+    }
+}
