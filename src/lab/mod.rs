@@ -31,6 +31,7 @@ mod option;
 mod place;
 mod pool;
 mod power;
+pub mod prepare;
 mod processes;
 mod roster;
 mod scan;

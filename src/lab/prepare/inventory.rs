@@ -1,0 +1,136 @@
+//! What exists: the objects of each pool that a preparation looks at, read at one moment.
+
+use super::task::Machine;
+use crate::error::{Blame, Error, Kind, Result};
+use crate::toolstack::{Disk, Guest, Host, Network, Nic, Pool, Ref, Sr, Toolstack, Vif, Watch};
+use std::collections::BTreeMap;
+
+/// What exists in all pools of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Inventory {
+    pub estates: Vec<Existing>,
+    /// Which host the machines of the run are.
+    pub machines: BTreeMap<Machine, Spot>,
+}
+
+/// A host by its pool and its reference there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spot {
+    /// By place in [`Inventory::estates`].
+    pub estate: usize,
+    pub host: Ref,
+}
+
+/// What exists in one pool.
+#[derive(Clone, Debug)]
+pub struct Existing {
+    pub pool: Pool,
+    pub hosts: Vec<Host>,
+    pub srs: Vec<Sr>,
+    pub networks: Vec<Network>,
+    pub nics: Vec<Nic>,
+    pub guests: Vec<Guest>,
+    pub templates: Vec<Guest>,
+    /// Of the guests that somebody asked for.
+    pub disks: BTreeMap<Ref, Vec<Disk>>,
+    pub vifs: BTreeMap<Ref, Vec<Vif>>,
+}
+
+impl Inventory {
+    /// A machine of the run: its pool and its host.
+    ///
+    /// # Errors
+    /// `NotFound`: the run has no such machine, and how to give it.
+    pub fn at(&self, machine: &str) -> Result<(&Existing, &Host)> {
+        let spot = self.machines.get(machine);
+        let estate = spot.and_then(|spot| self.estates.get(spot.estate));
+        let host = estate.zip(spot).and_then(|(estate, spot)| estate.hosts.iter().find(|host| host.reference == spot.host));
+        estate.zip(host).ok_or_else(|| no_machine(machine))
+    }
+}
+
+/// The error that there is no such machine.
+pub fn no_machine(machine: &str) -> Error {
+    let help = match machine.strip_prefix("RESOURCE_HOST_") {
+        Some(number) => {
+            let number: usize = number.parse().unwrap_or(0);
+            let more = "installing a host over the network is not done here, so it must run already";
+            format!("give {} with --host A,B,…: {more}", if number == 0 { "it".into() } else { format!("{} hosts", number + 1) })
+        }
+        None => format!("give its address with -D {machine}=ADDRESS"),
+    };
+    Error::new(Kind::NotFound, format!("this run has no machine {machine}")).blame(Blame::User).help(help)
+}
+
+impl Existing {
+    /// Reads everything but what is in guests, in one call for each kind.
+    ///
+    /// # Errors
+    /// Those of the toolstack.
+    pub fn read(toolstack: &dyn Toolstack, watch: Watch<'_>) -> Result<Existing> {
+        Ok(Existing {
+            pool: toolstack.pool(watch)?,
+            hosts: toolstack.hosts(watch)?,
+            srs: toolstack.srs(watch)?,
+            networks: toolstack.networks(watch)?,
+            nics: toolstack.nics(None, watch)?,
+            guests: toolstack.guests(watch)?,
+            templates: toolstack.templates(watch)?,
+            disks: BTreeMap::new(),
+            vifs: BTreeMap::new(),
+        })
+    }
+
+    /// Reads the disks and interfaces of a guest too, if it is there.
+    ///
+    /// # Errors
+    /// Those of the toolstack.
+    pub fn look_into(&mut self, name: &str, toolstack: &dyn Toolstack, watch: Watch<'_>) -> Result<()> {
+        if let Some(guest) = self.vm(name).map(|guest| guest.reference.clone()) {
+            self.disks.insert(guest.clone(), toolstack.disks(&guest, watch)?);
+            self.vifs.insert(guest.clone(), toolstack.vifs(&guest, watch)?);
+        }
+        Ok(())
+    }
+
+    pub fn sr(&self, name: &str) -> Option<&Sr> {
+        self.srs.iter().find(|sr| sr.name == name)
+    }
+
+    pub fn network(&self, name: &str) -> Option<&Network> {
+        self.networks.iter().find(|network| network.name == name).or_else(|| self.networks.iter().find(|n| n.bridge == name))
+    }
+
+    pub fn network_of(&self, nic: &Nic) -> Option<&Network> {
+        self.networks.iter().find(|network| network.reference == nic.network)
+    }
+
+    /// A VM of this name, or a template that was made of it.
+    pub fn vm(&self, name: &str) -> Option<&Guest> {
+        let ours = |guest: &&Guest| guest.name == name && guest.other_config.contains_key(super::RUN);
+        self.guests.iter().find(|guest| guest.name == name).or_else(|| self.templates.iter().find(ours))
+    }
+
+    /// The network that the master is managed over.
+    pub fn primary(&self) -> Option<&Network> {
+        let nic = self.nics.iter().find(|nic| nic.host == self.pool.master && nic.is_management)?;
+        self.network_of(nic)
+    }
+
+    /// The networks that are numbered: those with a NIC, by their bridges, and then the others.
+    pub fn numbered(&self, number: u32) -> Option<&Network> {
+        let mut all: Vec<&Network> = self.networks.iter().filter(|network| network.bridge != "xenapi").collect();
+        all.sort_by_key(|network| (network.nics.is_empty(), digits(&network.bridge), network.bridge.as_str()));
+        all.get(number as usize).copied()
+    }
+
+    pub fn host_name(&self, host: &Ref) -> &str {
+        self.hosts.iter().find(|there| there.reference == *host).map_or("a host", |host| host.name.as_str())
+    }
+}
+
+/// The number at the end of a name: `xenbr10` comes after `xenbr9`.
+pub fn digits(name: &str) -> u32 {
+    let start = name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    name[start..].parse().unwrap_or(u32::MAX)
+}

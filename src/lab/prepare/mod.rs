@@ -1,0 +1,17 @@
+//! Preparation: what a sequence asks for is made on hosts that exist.
+//!
+//! A topology becomes a [`Graph`] of steps; what exists is an [`Inventory`]; comparing the two says what is to be done. Drawing and
+//! comparing ask nobody: what is shown before, done, and checked afterwards is decided by the same functions.
+//!
+//! Never true here: that a thing is changed which was not asked for, that something is made without being written down as made, that a
+//! failure stops what does not need it, that a second preparation does something again.
+//!
+//! To add a noun: a variant of [`Task`], where it is drawn (`draw.rs`), when it is there (`compare.rs`), and how it is made.
+
+mod draw;
+mod graph;
+mod task;
+
+pub use draw::Scope;
+pub use graph::{Graph, State, Step};
+pub use task::{Machine, Part, SHARED, Task, VmTask};
