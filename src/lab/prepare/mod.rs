@@ -8,10 +8,25 @@
 //!
 //! To add a noun: a variant of [`Task`], where it is drawn (`draw.rs`), when it is there (`compare.rs`), and how it is made.
 
+mod cabling;
+mod compare;
 mod draw;
 mod graph;
+mod inventory;
+mod share;
+mod site;
+mod source;
 mod task;
 
 pub use draw::Scope;
 pub use graph::{Graph, State, Step};
+pub use inventory::{Existing, Inventory, Spot};
+pub use site::Site;
 pub use task::{Machine, Part, SHARED, Task, VmTask};
+
+/// Key of `other_config`: the run that made something.
+pub const RUN: &str = "xrt:run";
+/// Key of a VM's `other_config`: what was done with it after it was made, a line each.
+pub const DONE: &str = "xrt:done";
+/// Key of a VM's `other_config`: what was installed.
+pub const DISTRO: &str = "xrt:distro";

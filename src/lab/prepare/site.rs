@@ -141,7 +141,10 @@ mod tests {
             told(site.tag("VR02").unwrap_err()),
             "the variable `NETWORK_CONFIG/VLANS/VR02/ID` is `x` / a tag is a number from 1 to 4094"
         );
-        assert!(told(site.address("RESOURCE_HOST_0", "A").unwrap_err()).starts_with("the variable `HOST_CONFIGS/h1/ADDRESSES/A` is `1.2.3.4`"));
+        assert!(
+            told(site.address("RESOURCE_HOST_0", "A").unwrap_err())
+                .starts_with("the variable `HOST_CONFIGS/h1/ADDRESSES/A` is `1.2.3.4`")
+        );
         assert!(told(site.address("RESOURCE_HOST_0", "B").unwrap_err()).contains("HOST_CONFIGS/h1/ADDRESSES/B="));
     }
 
