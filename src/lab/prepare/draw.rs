@@ -82,8 +82,7 @@ impl Drawing {
     }
 
     fn pool(&mut self, pool: &Pool, topology: &Topology) {
-        let names: Vec<String> = [pool.name.clone(), format!("RESOURCE_POOL_{}", pool.id)].into();
-        let mut ground = self.ground(&pool.name, &pool.master, pool.hosts.iter(), names);
+        let mut ground = self.ground(&pool.name, &pool.master, pool.hosts.iter(), pool_names(pool));
         if pool.ssl {
             self.graph.notes.push(format!("pool {}: how its hosts talk (ssl) is left as it is", pool.name));
         }
@@ -131,10 +130,8 @@ impl Drawing {
             }
             let step = self.attach(host, &own);
             ground.hosts.insert(own.clone(), step);
+            ground.names.extend(host_names(host));
             ground.members.push(own);
-        }
-        for member in &ground.members {
-            ground.names.push(member.to_string());
         }
         ground
     }
@@ -167,7 +164,7 @@ impl Drawing {
             let needs = [&ground.master, &own].into_iter().filter_map(|machine| ground.hosts.get(machine)).copied().collect();
             let task = Task::Join { machine: own.clone(), master: ground.master.clone() };
             let id = format!("join {}/{}", ground.name, host.name);
-            let serves: Vec<String> = host_names(host).into_iter().chain(ground.names.first().cloned()).collect();
+            let serves: Vec<String> = host_names(host).into_iter().chain(pool_names(pool)).collect();
             let step = self.add(id, format!("{} joins the pool of {}", host.name, pool.master), task, &serves, needs);
             self.graph.steps[step].after.extend(last);
             ground.joins.insert(own, step);
@@ -175,13 +172,11 @@ impl Drawing {
         }
         let needs = ground.members.iter().flat_map(|member| ground.member(member)).collect();
         let task = Task::Pool { master: ground.master.clone(), members: ground.members.clone() };
-        let pool_names: Vec<String> =
-            ground.names.iter().filter(|name| !ground.hosts.contains_key(name.as_str())).cloned().collect();
         self.add(
             format!("pool {}", ground.name),
             format!("the pool {} of {}", ground.name, count(pool.hosts.len(), "host")),
             task,
-            &pool_names,
+            &pool_names(pool),
             needs,
         );
     }
@@ -459,6 +454,15 @@ fn uses(vm: &Vm, networks: &[String]) -> bool {
 /// What a machine is known by.
 pub fn machine(host: &Host) -> Machine {
     Machine::from(host.machine.name())
+}
+
+fn pool_names(pool: &Pool) -> Vec<String> {
+    let mut names = vec![pool.name.clone()];
+    let numbered = format!("RESOURCE_POOL_{}", pool.id);
+    if pool.name != numbered {
+        names.push(numbered);
+    }
+    names
 }
 
 fn host_names(host: &Host) -> Vec<String> {

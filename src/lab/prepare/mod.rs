@@ -30,3 +30,6 @@ pub const RUN: &str = "xrt:run";
 pub const DONE: &str = "xrt:done";
 /// Key of a VM's `other_config`: what was installed.
 pub const DISTRO: &str = "xrt:distro";
+
+#[cfg(test)]
+mod tests;
