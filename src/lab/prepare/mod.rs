@@ -13,10 +13,12 @@ mod compare;
 mod draw;
 mod graph;
 mod inventory;
+mod record;
 mod share;
 mod site;
 mod source;
 mod task;
+mod walk;
 
 pub use draw::Scope;
 pub use graph::{Graph, State, Step};

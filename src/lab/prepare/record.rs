@@ -1,0 +1,134 @@
+//! What a preparation has made, written down as it is made: who cleans up needs nothing else, even after the run was killed.
+
+use crate::error::{Error, Kind, Result, Whereabouts};
+use crate::toolstack::{Addressing, Class};
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// The file of it below the results of a run.
+pub const FILE: &str = "prepared.jsonl";
+
+/// Something that was made or changed, a line of the file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Made {
+    /// The run that made it.
+    pub run: String,
+    /// The pool that it is in, by the uuid that pools have.
+    pub pool: String,
+    /// Its own uuid; of a change, that of what was changed.
+    pub uuid: String,
+    /// For people: "VM web".
+    pub what: String,
+    #[serde(flatten)]
+    pub undo: Undo,
+}
+
+/// How it is undone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "undo", rename_all = "snake_case")]
+pub enum Undo {
+    /// It goes.
+    Remove { class: Class },
+    /// The host leaves the pool.
+    Eject,
+    /// The pool has another default SR again, by its uuid, or none.
+    DefaultSr { before: Option<String> },
+    /// The network has its name and size of frames again.
+    Network { name: String, mtu: u32 },
+    /// The interface is addressed as before. A static address is not known well enough to be given again.
+    Address { before: Addressing, was_management: Option<String> },
+}
+
+/// The file, as it is written.
+pub struct Record {
+    path: PathBuf,
+    file: Mutex<Option<File>>,
+}
+
+impl Record {
+    /// Nothing is written, and no file made, before something was made.
+    pub fn new(results: &Path) -> Record {
+        Record { path: results.join(FILE), file: Mutex::new(None) }
+    }
+
+    /// Writes down that something was made, down to the disk.
+    ///
+    /// # Errors
+    /// It cannot be written: then nothing more should be made.
+    pub fn add(&self, made: &Made) -> Result<()> {
+        let line = serde_json::to_string(made).map_err(|e| Error::new(Kind::Internal, "what was made is no JSON").because(e))?;
+        let mut slot = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = || format!("write `{}`", self.path.display());
+        let file = match &mut *slot {
+            Some(file) => file,
+            none => none.insert(OpenOptions::new().create(true).append(true).open(&self.path).at(place())?),
+        };
+        file.write_all(format!("{line}\n").as_bytes()).at(place())?;
+        file.sync_data().at(place())
+    }
+}
+
+/// What a run has made, in the order made. A last line that was cut off is left out.
+///
+/// # Errors
+/// The directory has no such file, or the file another content.
+pub fn read(results: &Path) -> Result<Vec<Made>> {
+    let path = results.join(FILE);
+    if !path.exists() {
+        let error = Error::new(Kind::NotFound, format!("`{}` has nothing that a preparation has made", results.display()));
+        return Err(error
+            .blame(crate::error::Blame::User)
+            .help(format!("name the results of a run that has prepared something: it has a file {FILE}")));
+    }
+    let lines: Vec<String> = BufReader::new(File::open(&path).at(format_args!("read `{}`", path.display()))?)
+        .lines()
+        .map_while(|line| line.ok())
+        .collect();
+    let mut all = Vec::new();
+    for (number, line) in lines.iter().enumerate() {
+        match serde_json::from_str(line) {
+            Ok(made) => all.push(made),
+            Err(_) if number + 1 == lines.len() => {}
+            Err(error) => {
+                let what = format!("line {} of `{}` cannot be read", number + 1, path.display());
+                return Err(Error::new(Kind::Malformed, what).blame(crate::error::Blame::User).because(error));
+            }
+        }
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(what: &str, undo: Undo) -> Made {
+        Made { run: "r".into(), pool: "p".into(), uuid: "u".into(), what: what.into(), undo }
+    }
+
+    #[test]
+    fn what_was_made_can_be_read_back_after_a_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(read(dir.path()).unwrap_err().help.unwrap().contains(FILE));
+        let record = Record::new(dir.path());
+        assert!(!dir.path().join(FILE).exists());
+        let all = [
+            made("VM web", Undo::Remove { class: Class::Guest }),
+            made("host h2", Undo::Eject),
+            made("default SR", Undo::DefaultSr { before: None }),
+            made("network a", Undo::Network { name: "b".into(), mtu: 1500 }),
+            made("address of eth1", Undo::Address { before: Addressing::Dhcp, was_management: None }),
+        ];
+        all.iter().for_each(|made| record.add(made).unwrap());
+        assert_eq!(read(dir.path()).unwrap(), all);
+        let path = dir.path().join(FILE);
+        let whole = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() - 9]).unwrap();
+        assert_eq!(read(dir.path()).unwrap(), all[..4]);
+        std::fs::write(&path, "x\n{}\n").unwrap();
+        assert!(read(dir.path()).unwrap_err().what.starts_with("line 1 of"));
+    }
+}
