@@ -30,8 +30,15 @@ impl Graph {
 
 /// What there is of a step. What it needs may still be missing.
 pub fn state(task: &Task, inventory: &Inventory, site: Site<'_>) -> State {
-    let look = Look { inventory, site };
-    look.state(task).unwrap_or_else(|error| impossible(&error))
+    look(task, inventory, site).unwrap_or_else(|error| impossible(&error))
+}
+
+/// As [`state`], with why it is impossible as an error.
+///
+/// # Errors
+/// What the site does not say, or the run does not have.
+pub fn look(task: &Task, inventory: &Inventory, site: Site<'_>) -> Result<State> {
+    Look { inventory, site }.state(task)
 }
 
 fn impossible(error: &Error) -> State {

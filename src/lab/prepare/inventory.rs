@@ -1,6 +1,6 @@
 //! What exists: the objects of each pool that a preparation looks at, read at one moment.
 
-use super::task::Machine;
+use super::task::{Machine, Part};
 use crate::error::{Blame, Error, Kind, Result};
 use crate::toolstack::{Disk, Guest, Host, Network, Nic, Pool, Ref, Sr, Toolstack, Vif, Watch};
 use std::collections::BTreeMap;
@@ -36,6 +36,16 @@ pub struct Existing {
     pub vifs: BTreeMap<Ref, Vec<Vif>>,
 }
 
+/// What matters for a question.
+#[derive(Debug)]
+pub enum Glance<'a> {
+    All,
+    /// Hosts, networks and storage.
+    Ground,
+    /// One VM, by its reference if that is known.
+    Vm { name: String, known: Option<Ref>, part: &'a Part },
+}
+
 impl Inventory {
     /// A machine of the run: its pool and its host.
     ///
@@ -63,22 +73,46 @@ pub fn no_machine(machine: &str) -> Error {
 }
 
 impl Existing {
-    /// Reads everything but what is in guests, in one call for each kind.
+    /// Reads what matters for a question, in one call for each kind of thing.
     ///
     /// # Errors
     /// Those of the toolstack.
-    pub fn read(toolstack: &dyn Toolstack, watch: Watch<'_>) -> Result<Existing> {
-        Ok(Existing {
+    pub fn glance(toolstack: &dyn Toolstack, glance: &Glance<'_>, watch: Watch<'_>) -> Result<Existing> {
+        let mut existing = Existing {
             pool: toolstack.pool(watch)?,
             hosts: toolstack.hosts(watch)?,
-            srs: toolstack.srs(watch)?,
-            networks: toolstack.networks(watch)?,
-            nics: toolstack.nics(None, watch)?,
-            guests: toolstack.guests(watch)?,
-            templates: toolstack.templates(watch)?,
+            srs: Vec::new(),
+            networks: Vec::new(),
+            nics: Vec::new(),
+            guests: Vec::new(),
+            templates: Vec::new(),
             disks: BTreeMap::new(),
             vifs: BTreeMap::new(),
-        })
+        };
+        if matches!(glance, Glance::All | Glance::Ground | Glance::Vm { part: Part::Interface(_), .. }) {
+            existing.networks = toolstack.networks(watch)?;
+            existing.nics = toolstack.nics(None, watch)?;
+        }
+        if matches!(glance, Glance::All | Glance::Ground | Glance::Vm { part: Part::Make | Part::Disk(_), .. }) {
+            existing.srs = toolstack.srs(watch)?;
+        }
+        match glance {
+            Glance::All => {
+                existing.guests = toolstack.guests(watch)?;
+                existing.templates = toolstack.templates(watch)?;
+            }
+            Glance::Ground => {}
+            Glance::Vm { name, known: Some(known), .. } => {
+                existing.guests = toolstack.guest(known, watch).into_iter().collect();
+                existing.look_into(name, toolstack, watch)?;
+            }
+            Glance::Vm { name, known: None, .. } => {
+                existing.guests = toolstack.guests(watch)?;
+                existing.templates = toolstack.templates(watch)?;
+                existing.look_into(name, toolstack, watch)?;
+            }
+        }
+        Ok(existing)
     }
 
     /// Reads the disks and interfaces of a guest too, if it is there.

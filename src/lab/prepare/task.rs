@@ -80,6 +80,35 @@ pub enum Task {
     },
 }
 
+impl Task {
+    /// The machines that it is about.
+    pub fn machines(&self) -> Vec<&Machine> {
+        match self {
+            Task::Host(machine) => vec![machine],
+            Task::Join { machine, master } => vec![machine, master],
+            Task::Pool { master, members } => std::iter::once(master).chain(members).collect(),
+            Task::Network { at, .. }
+            | Task::Wire { at, .. }
+            | Task::Vlan { at, .. }
+            | Task::Address { at, .. }
+            | Task::Bare { at, .. }
+            | Task::Storage { at, .. }
+            | Task::Isos { at }
+            | Task::DefaultStorage { at, .. } => vec![at],
+            Task::Vm(task) => std::iter::once(&task.at).chain(&task.on).collect(),
+            Task::Refused { .. } => Vec::new(),
+        }
+    }
+
+    /// What it is done with: a machine, or a VM.
+    pub fn subject(&self) -> Option<String> {
+        match self {
+            Task::Vm(task) => Some(task.vm.display_name()),
+            other => other.machines().first().map(|machine| machine.to_string()),
+        }
+    }
+}
+
 /// A part of a VM.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VmTask {
