@@ -365,6 +365,13 @@ impl Drawing {
             }
             last = Some(step);
         }
+        for nic in &vm.nics {
+            if let Nic::Virtual { device, ip: Some(ip), .. } = nic {
+                let what = format!("{name} with the static address {ip}");
+                let help = "take ip=\"…\" out, and set it inside with a <postinstall> or a <script>";
+                self.refuse(format!("vm {name}/ip {device}"), &what, help, &serves, last.into_iter().collect());
+            }
+        }
     }
 
     fn cloud(&mut self, topology: &Topology) {
@@ -419,11 +426,6 @@ fn parts(vm: &Vm) -> Vec<(String, String, Part)> {
             format!("a file system on disk {} of {name}", disk.device),
             Part::Format(disk.device),
         ));
-    }
-    for nic in &vm.nics {
-        if let Nic::Virtual { device, ip: Some(ip), .. } = nic {
-            parts.push((format!("ip {device}"), format!("{name} has the address {ip}"), Part::Ip(*device)));
-        }
     }
     for (number, step) in vm.steps.iter().enumerate().filter(|(_, step)| !step.converts()) {
         let shown = shown(step);

@@ -1,5 +1,6 @@
 //! Making what VMs stand on: hosts in pools, networks, addresses and storage.
 
+use super::RUN;
 use super::cabling::{allot, carrier, interface, tagged};
 use super::compare::{JUMBO, addressed_elsewhere, over};
 use super::inventory::Existing;
@@ -8,7 +9,6 @@ use super::record::Undo;
 use super::share::{self, Share};
 use super::site::Site;
 use super::task::{ISOS, Machine, Task};
-use super::RUN;
 use crate::context::Action;
 use crate::error::{Blame, Error, Kind, Result};
 use crate::lab::hold::Hold;
@@ -177,14 +177,22 @@ impl Maker<'_> {
             Wanted::Static => {
                 let address = Site::new(self.variables).address(at, network)?;
                 config.mode = Addressing::Static;
-                (config.ip, config.netmask, config.gateway) = (address.ip.to_string(), address.netmask.to_string(), address.gateway);
+                (config.ip, config.netmask, config.gateway) =
+                    (address.ip.to_string(), address.netmask.to_string(), address.gateway);
             }
         }
         self.set_ip(at, (existing, host), nic, &config, action)
     }
 
     /// Gives an interface its address, and writes down how it came to one before.
-    fn set_ip(&self, at: &Machine, (existing, host): (&Existing, &Host), nic: &Nic, config: &IpConfig, action: &Action<'_>) -> Result<()> {
+    fn set_ip(
+        &self,
+        at: &Machine,
+        (existing, host): (&Existing, &Host),
+        nic: &Nic,
+        config: &IpConfig,
+        action: &Action<'_>,
+    ) -> Result<()> {
         let (hold, _) = self.hold(at)?;
         let managed = existing.nics.iter().find(|other| other.host == host.reference && other.is_management);
         let was_management = managed.filter(|managed| config.is_management && managed.reference != nic.reference);
@@ -212,7 +220,12 @@ impl Maker<'_> {
         }
         let share = share?;
         let options = share.options.into_iter().map(|(option, value)| (option, Text(value))).collect();
-        let made = self.host(at)?.create_sr(&SrOptions { sort: share.sort.name.into(), name: name.into(), options, ..SrOptions::default() })?;
+        let made = self.host(at)?.create_sr(&SrOptions {
+            sort: share.sort.name.into(),
+            name: name.into(),
+            options,
+            ..SrOptions::default()
+        })?;
         let (hold, _) = self.hold(at)?;
         self.made(&hold, &made.reference(), &format!("SR {name}"), Undo::Remove { class: Class::Sr })?;
         made.set("other_config", Some(RUN), Value::from(self.run))

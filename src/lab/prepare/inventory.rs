@@ -43,7 +43,11 @@ pub enum Glance<'a> {
     /// Hosts, networks and storage.
     Ground,
     /// One VM, by its reference if that is known.
-    Vm { name: String, known: Option<Ref>, part: &'a Part },
+    Vm {
+        name: String,
+        known: Option<Ref>,
+        part: &'a Part,
+    },
 }
 
 impl Inventory {

@@ -249,7 +249,9 @@ impl<'a> Maker<'a> {
             let place = match estates.iter().position(|known| Arc::ptr_eq(known, &estate)) {
                 Some(place) => place,
                 None => {
-                    inventory.estates.push(estate.ask(self.context, |toolstack, watch| Existing::glance(toolstack, &Glance::All, watch))?);
+                    inventory
+                        .estates
+                        .push(estate.ask(self.context, |toolstack, watch| Existing::glance(toolstack, &Glance::All, watch))?);
                     estates.push(estate.clone());
                     estates.len() - 1
                 }

@@ -12,7 +12,11 @@ mod cabling;
 mod compare;
 mod draw;
 mod graph;
+mod ground;
+mod image;
 mod inventory;
+mod machine;
+mod maker;
 mod record;
 mod share;
 mod site;
@@ -23,8 +27,10 @@ mod walk;
 pub use draw::Scope;
 pub use graph::{Graph, State, Step};
 pub use inventory::{Existing, Inventory, Spot};
+pub use maker::{Afterwards, Maker, Means, Prepared};
 pub use site::Site;
 pub use task::{Machine, Part, SHARED, Task, VmTask};
+pub use walk::End;
 
 /// Key of `other_config`: the run that made something.
 pub const RUN: &str = "xrt:run";

@@ -163,6 +163,12 @@ pub fn source<'e>(vm: &'e Vm, existing: &'e Existing) -> Result<Source<'e>> {
     }
 }
 
+/// The error that a system cannot be installed.
+pub fn no_installer(vm: &Vm, system: &System) -> Error {
+    let what = format!("{} of {} {} cannot be installed over the network", vm.display_name(), system.family, system.version);
+    Error::new(Kind::Unsupported, what).blame(Blame::Lab)
+}
+
 pub fn is_built_in(template: &Guest) -> bool {
     template.other_config.get(BUILT_IN).is_some_and(|value| value == "true")
 }

@@ -129,8 +129,6 @@ pub enum Part {
     Boot,
     /// A file system on a disk, mounted.
     Format(u32),
-    /// A static address inside.
-    Ip(u32),
     /// What is called on it, by its place among the steps of the VM.
     Then(usize),
     Packages,
@@ -145,7 +143,6 @@ impl Part {
             Part::Make | Part::Disk(_) | Part::Interface(_) | Part::Convert => None,
             Part::Boot => Some("booted".into()),
             Part::Format(device) => Some(format!("format {device}")),
-            Part::Ip(device) => Some(format!("ip {device}")),
             Part::Then(number) => {
                 let step = vm.steps.get(*number)?;
                 Some(format!("{} {}", number + 1, shown(step)))
