@@ -324,7 +324,7 @@ fn actions_wait_and_what_cannot_be_run_says_why() {
     let with = |work: Work| Bench::new("s(*a b)").planned(|plan| plan.cases[0].work = work);
     assert_eq!(with(Work::Sleep(Duration::ZERO)).run().outcomes(), "a passed, b passed");
     let topology = Topology { vlans: vec!["private".into()], ..Topology::default() };
-    let ran = with(Work::Prepare(Arc::new(Preparation { topology, hosts: true }))).run();
+    let ran = with(Work::Prepare(Arc::new(Preparation { topology, hosts: true, ..Preparation::default() }))).run();
     assert_eq!(ran.outcomes(), "a errored, b blocked by a");
     assert_eq!(ran.reason("a"), "cannot provision yet what the sequence asks for");
     let sleeping = with(Work::Sleep(LONG)).stopped_at(|event| matches!(event.fact, Fact::ActionStarted { .. }));

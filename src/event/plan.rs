@@ -146,6 +146,8 @@ pub enum Block {
     Case { id: CaseId, outcome: Outcome },
     /// A time limit of what it is a part of was over.
     Limit { whose: String, seconds: f64 },
+    /// What it stands on was not prepared: the preparation, the step that failed, and why.
+    Prepare { id: CaseId, step: String, reason: String },
     /// `--fail-fast`, after this one.
     FailFast { id: CaseId, outcome: Outcome },
 }
@@ -155,6 +157,7 @@ impl fmt::Display for Block {
         match self {
             Block::Case { id, outcome } => write!(f, "blocked by {id}, {}", outcome.word()),
             Block::Limit { whose, seconds } => write!(f, "blocked by the limit of {whose}, {seconds} s"),
+            Block::Prepare { id, step, reason } => write!(f, "blocked by {id}: {step}: {reason}"),
             Block::FailFast { id, outcome } => write!(f, "not run after {id} {} (--fail-fast)", outcome.word()),
         }
     }

@@ -6,7 +6,7 @@
 
 use super::alarm::Ring;
 use super::step::{Standing, Walk, half_over, panicked};
-use super::{PlannedCase, Runner, Work, program, provision};
+use super::{PlannedCase, Preparation, Runner, Work, program, provision};
 use crate::context::Context;
 use crate::error::{Blame, Error, Kind};
 use crate::event::{Block, Counts, Fact, Failure, Level, Outcome, Phase, Role};
@@ -228,7 +228,7 @@ impl Life<'_> {
             Work::Prepare(preparation) => {
                 let _half = self.start_clock();
                 context.publish(Fact::PhaseStarted { phase: Phase::Prepare });
-                provision::provision(preparation, context)
+                self.prepare(preparation)
             }
             Work::Sleep(duration) => {
                 let _half = self.start_clock();
@@ -239,6 +239,14 @@ impl Life<'_> {
             Ok(()) => passed(),
             Err(error) => cut_short(self.turn.standing, context, plain(context, &error)),
         })
+    }
+
+    /// Prepares; what was left undone stands in the way of what needs it.
+    fn prepare(&self, preparation: &Preparation) -> Result<(), Error> {
+        let prepared = provision::provision(self.runner(), preparation, self.context())?;
+        let failure = provision::failure(&prepared);
+        self.walk.lacks.tell(&self.planned.id, prepared);
+        failure.map_or(Ok(()), Err)
     }
 
     /// From now on the limit of the case runs; what is returned tells when half of it is over.

@@ -18,6 +18,7 @@ mod fan;
 mod habits;
 mod history;
 mod junit;
+mod lack;
 mod lanes;
 mod leftover;
 mod life;
@@ -154,6 +155,7 @@ impl Runner {
         for text in self.settings.notices.clone() {
             self.bus.publish(None, Fact::Logged { level: Level::Warning, text });
         }
+        first.known.iter().for_each(|known| provision::recall(self, known));
         let limited = self.settings.run_timeout.map(|limit| self.cancel.child_with_limit("run", limit));
         let half = self.settings.run_timeout.map(|limit| shared.at_half("run", limit));
         let cancel = limited.as_ref().unwrap_or(&self.cancel);

@@ -116,7 +116,7 @@ impl Past {
         let mut again: HashSet<&CaseId> =
             self.cases().filter(|(_, case)| is_cut_off(case)).map(|(planned, _)| &planned.id).collect();
         for (planned, case) in self.cases() {
-            if let Some(Block::Case { id, .. } | Block::FailFast { id, .. }) = case.block.as_deref()
+            if let Some(Block::Case { id, .. } | Block::Prepare { id, .. } | Block::FailFast { id, .. }) = case.block.as_deref()
                 && again.contains(id)
             {
                 again.insert(&planned.id);

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::event::{Block, Counts, Criteria, Order, Outcome, Place, Planned, PlannedStep, Role};
 use crate::name::{CaseId, CaseIds};
 use crate::script::{Args, Catalog, Origin, Testcase, typed_args};
-use crate::sequence::Topology;
+use crate::sequence::{ScriptText, Topology};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,6 +23,8 @@ pub struct Plan {
     pub criteria: Criteria,
     /// What the order was shuffled with.
     pub seed: Option<u64>,
+    /// What is there already under the names of the sequence, as nothing is prepared (`--noprepare`).
+    pub known: Vec<Arc<Preparation>>,
 }
 
 /// A part of the plan.
@@ -168,11 +170,13 @@ pub struct Unusable {
 }
 
 /// What a preparation is to do.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Preparation {
     pub topology: Topology,
     /// Whether hosts are prepared too, with their networks, storage and pools; VMs always are (`--nohostprepare`).
     pub hosts: bool,
+    /// What the sequence has read of scripts for its VMs, by name.
+    pub scripts: BTreeMap<String, ScriptText>,
 }
 
 impl PlannedCase {

@@ -70,9 +70,9 @@ impl Rounds {
     }
 
     fn plan_of(&self, root: Group, cases: Vec<PlannedCase>) -> Plan {
-        let Plan { sequence, semaphores, criteria, seed, .. } = &self.plan;
+        let Plan { sequence, semaphores, criteria, seed, known, .. } = &self.plan;
         let (sequence, semaphores, criteria) = (sequence.clone(), semaphores.clone(), criteria.clone());
-        Plan { sequence, cases, root, semaphores, criteria, seed: *seed }
+        Plan { sequence, cases, root, semaphores, criteria, seed: *seed, known: known.clone() }
     }
 
     /// What prepares what everything needs, and the rest.

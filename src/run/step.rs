@@ -8,11 +8,14 @@
 //! - The finally of a serial or parallel that has begun is run whatever happened: after a failure, a block, a time limit, Ctrl-C. One of
 //!   which nothing was selected skips it. One that is blocked before it begins has nothing to clean up: its finally is blocked too, and
 //!   so is everything when the preparation fails.
+//! - Where a preparation made only a part of what it was to make, a case is blocked when a machine, pool or VM that it names is not
+//!   there, or stands on what is not; one that names none needs everything.
 //! - After `--fail-fast` and after a time limit what has not begun is blocked; after Ctrl-C it has no result at all.
 
 use super::alarm::{Alarm, Ring};
 use super::board::Board;
 use super::habits::Habits;
+use super::lack::Lacks;
 use super::lanes::Lanes;
 use super::plan::{Group, Plan, PlannedCase, Step, Work};
 use super::semaphore::Semaphores;
@@ -43,6 +46,7 @@ pub struct Walk<'a> {
     pub plan: &'a Plan,
     pub semaphores: Semaphores,
     pub board: Board,
+    pub lacks: Lacks,
     halt: OnceLock<Halt>,
 }
 
@@ -82,7 +86,7 @@ impl Standing<'_> {
 impl<'a> Walk<'a> {
     pub fn new(shared: &'a Shared<'a>, plan: &'a Plan) -> Walk<'a> {
         let (semaphores, board) = (Semaphores::new(&plan.semaphores), Board::new(plan));
-        Walk { shared, plan, semaphores, board, halt: OnceLock::new() }
+        Walk { shared, plan, semaphores, board, lacks: Lacks::default(), halt: OnceLock::new() }
     }
 
     /// Walks through the whole plan. Afterwards everything has an outcome, unless the run was stopped.
@@ -181,6 +185,11 @@ impl<'a> Walk<'a> {
 
     fn case(&self, index: usize, standing: Standing<'_>) -> Option<Block> {
         let planned = &self.plan.cases[index];
+        if let Work::Prepare(preparation) = &planned.work
+            && (planned.done.is_some() || planned.has_passed)
+        {
+            super::provision::recall(self.shared.runner, preparation);
+        }
         if let Some(done) = &planned.done {
             return done.block.clone().or_else(|| self.raised(planned, done.outcome, standing));
         }
@@ -194,6 +203,10 @@ impl<'a> Walk<'a> {
         if let Some(block) = self.in_the_way(standing) {
             self.finish(index, Outcome::Blocked, Some(&block.to_string()), Some(&block));
             return Some(block);
+        }
+        if let Some(block) = self.lacks.block(planned) {
+            self.finish(index, Outcome::Blocked, Some(&block.to_string()), Some(&block));
+            return planned.blocker.then_some(block);
         }
         let has_passed = |at: usize| self.plan.cases[at].has_passed || self.board.outcome(at).is_some_and(Outcome::is_pass);
         let unmet = |at: &&usize| !has_passed(**at);
@@ -212,6 +225,14 @@ impl<'a> Walk<'a> {
     fn raised(&self, planned: &PlannedCase, outcome: Outcome, standing: Standing<'_>) -> Option<Block> {
         let id = planned.id.clone();
         let is_bad = matches!(outcome, Outcome::Failed | Outcome::Errored);
+        // Where something was prepared, only what stands on the rest is blocked.
+        if is_bad && self.lacks.is_told(&id) && !standing.is_stopped() && !self.shared.runner.settings.fail_fast {
+            let block = self.lacks.block_all(self.plan)?;
+            if self.is_first_preparation(planned) {
+                let _ = self.halt.set(Halt { block: block.clone(), and_clean_ups: true });
+            }
+            return Some(block);
+        }
         let is_action = planned.role == Role::Action;
         let raises = match outcome {
             Outcome::Skipped => planned.blocker && !is_action && !planned.has_passed && self.shared.habits.block_on_skip,

@@ -137,6 +137,11 @@ pub fn judge(context: &Context, error: &EvalAltResult, excerpt: &dyn Fn(&str) ->
     Ended::by(Failure { data, frames, calls: context.calls(), ..Failure::of(&known) })
 }
 
+/// The harness's error for what a script threw.
+pub fn error_of(context: &Context, error: &EvalAltResult) -> Error {
+    read(context, innermost(error)).0
+}
+
 /// The harness's error for what a script threw, and more of it to show.
 fn read(context: &Context, error: &EvalAltResult) -> (Error, Option<String>) {
     match error {

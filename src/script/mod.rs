@@ -6,6 +6,7 @@
 //! To add a function or an object for scripts: one file in `api/` and one line in its table. To add what can be composed of these:
 //! a function in `stdlib/`, and nothing else.
 
+mod afterwards;
 pub mod api;
 mod args;
 mod case;
@@ -24,6 +25,7 @@ mod show;
 mod source;
 mod syntax;
 
+pub use afterwards::call_on;
 pub use args::{shown as shown_args, typed as typed_args};
 pub use case::{Case, Subcase, severity};
 pub use catalog::{Catalog, Origin, Testcase, files_below};

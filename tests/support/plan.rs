@@ -23,7 +23,6 @@ use xenrt::report::Summary;
 use xenrt::run::{Group, Plan, PlannedCase, Preparation, Runner, Settings, Step, Work};
 use xenrt::script::{Args, Catalog, Scripts, Testcase, typed_args};
 use xenrt::secret::Mask;
-use xenrt::sequence::Topology;
 use xenrt::time::{Cancel, Stop};
 use xenrt::vars::Variables;
 
@@ -194,7 +193,7 @@ impl Reader<'_> {
 
 fn made(id: CaseId, does: &str, prepares: bool) -> PlannedCase {
     if prepares {
-        let nothing = Preparation { topology: Topology::default(), hosts: true };
+        let nothing = Preparation { hosts: true, ..Preparation::default() };
         let case = PlannedCase::new(id, Work::Prepare(Arc::new(nothing)), Args::new(), &[]);
         return PlannedCase { timeout: (does == "f").then_some(Duration::ZERO), ..case };
     }
@@ -345,6 +344,7 @@ impl Ran {
             let Some(Fact::CaseFinished { outcome, block, .. }) = end else { return format!("{id} -") };
             match block {
                 Some(Block::Case { id: by, .. }) => format!("{id} blocked by {by}"),
+                Some(Block::Prepare { id: by, step, .. }) => format!("{id} blocked by {by}: {step}"),
                 Some(Block::Limit { whose, .. }) => format!("{id} blocked by {whose}"),
                 Some(Block::FailFast { id: by, .. }) => format!("{id} not run after {by}"),
                 None => format!("{id} {}", outcome.word()),

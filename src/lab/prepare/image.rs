@@ -1,6 +1,6 @@
 //! Images to import: files of the controller, and what a web server gives.
 
-use crate::error::{Blame, Error, Kind, Result, Whereabouts};
+use crate::error::{Result, Whereabouts};
 use crate::time::Cancel;
 use std::fs::File;
 use std::io::Read;

@@ -144,6 +144,14 @@ impl<'a> Maker<'a> {
         Ok(Prepared { graph, ends })
     }
 
+    /// Gives what is there already its names in the run.
+    ///
+    /// # Errors
+    /// Those of the toolstacks.
+    pub fn recall(&self, graph: &Graph) -> Result<()> {
+        graph.steps.iter().filter(|step| !step.state.is_open()).try_for_each(|step| self.introduce(step))
+    }
+
     /// Does a step; returns whether there was something to do.
     fn step(&self, step: &Step) -> Result<bool> {
         // Nobody else makes what was there when everything was looked at, and nobody takes it away.

@@ -204,14 +204,21 @@ impl Settling<'_> {
     fn prepare(&mut self, inside: Inside, place: Option<&Place>, children: &mut Children) {
         for (name, topology) in [("preprepare", &self.sequence.preprepare), ("prepare", &self.sequence.prepare)] {
             let Some(topology) = topology.as_ref().filter(|asked| !asked.is_empty()) else { continue };
+            let preparation = Arc::new(Preparation {
+                topology: topology.clone(),
+                hosts: !self.selection.no_host_prepare,
+                scripts: self.sequence.scripts.clone(),
+            });
             if self.selection.no_prepare {
                 let mut note = left_out(name, "--noprepare", place);
                 (note.depth, note.made) = (inside.depth, children.steps.len()..children.steps.len());
                 children.notes.push(note);
+                if place.is_none() {
+                    self.plan.known.push(preparation);
+                }
                 continue;
             }
-            let preparation = Preparation { topology: topology.clone(), hosts: !self.selection.no_host_prepare };
-            let step = self.act(name, Work::Prepare(Arc::new(preparation)), inside, place);
+            let step = self.act(name, Work::Prepare(preparation), inside, place);
             children.steps.push(step);
         }
     }
