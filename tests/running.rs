@@ -325,8 +325,8 @@ fn actions_wait_and_what_cannot_be_run_says_why() {
     assert_eq!(with(Work::Sleep(Duration::ZERO)).run().outcomes(), "a passed, b passed");
     let topology = Topology { vlans: vec!["private".into()], ..Topology::default() };
     let ran = with(Work::Prepare(Arc::new(Preparation { topology, hosts: true, ..Preparation::default() }))).run();
-    assert_eq!(ran.outcomes(), "a errored, b blocked by a");
-    assert_eq!(ran.reason("a"), "cannot provision yet what the sequence asks for");
+    assert_eq!(ran.outcomes(), "a errored, b blocked by a: network private");
+    assert_eq!(ran.reason("a"), "network private: the private network private cannot be prepared");
     let sleeping = with(Work::Sleep(LONG)).stopped_at(|event| matches!(event.fact, Fact::ActionStarted { .. }));
     assert_eq!(sleeping.run().outcomes(), "a errored, b -");
     let error = Error::new(Kind::NotFound, "no testcase `x.y`").help("did you mean `x.z`?");

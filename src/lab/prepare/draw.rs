@@ -27,6 +27,15 @@ impl Graph {
         for host in &topology.hosts {
             drawing.host(host, topology);
         }
+        for name in topology.vlans.iter().filter(|_| topology.all_hosts().next().is_none()) {
+            drawing.refuse(
+                format!("network {name}"),
+                &format!("the private network {name}"),
+                "ask for a host that has it",
+                &[],
+                Vec::new(),
+            );
+        }
         drawing.shared(topology);
         drawing.cloud(topology);
         drawing.graph
@@ -197,14 +206,12 @@ impl Drawing {
             let form = Arc::new(form.clone());
             on.iter().for_each(|machine| self.form(&form, machine, ground));
         }
-        if contents.network.is_some() || contents.vms.iter().any(|vm| uses(vm, &topology.vlans)) {
-            self.private(topology, on, ground);
-        }
+        self.private(topology, on, ground);
     }
 
     /// Private networks, on the primary NIC of each machine.
     fn private(&mut self, topology: &Topology, on: &[Machine], ground: &mut Ground) {
-        for name in &topology.vlans {
+        for name in topology.vlans.iter().filter(|name| !ground.networks.contains_key(*name)).collect::<Vec<_>>() {
             for machine in on {
                 let vlan = crate::sequence::topology::Vlan { network: name.clone(), name: name.clone(), roles: Roles::default() };
                 let task = Task::Vlan { at: machine.clone(), form: None, index: 0, vlan: Arc::new(vlan) };
@@ -447,10 +454,6 @@ fn family(sort: &str) -> &str {
         "fc" | "fcoe" => "fc",
         other => other,
     }
-}
-
-fn uses(vm: &Vm, networks: &[String]) -> bool {
-    vm.nics.iter().any(|nic| matches!(nic, Nic::Virtual { network: Wire::Named(name), .. } if networks.contains(name)))
 }
 
 /// What a machine is known by.
