@@ -342,16 +342,15 @@ impl Plan {
     ///
     /// # Errors
     /// `Malformed`: an argument that a testcase does not have or cannot take.
-    pub fn of(testcases: Vec<Testcase>, words: &[String], workers: usize) -> Result<Plan> {
+    pub fn of(testcases: Vec<Arc<Testcase>>, words: &[String], workers: usize) -> Result<Plan> {
         let mut ids = CaseIds::default();
         let root = Group { order: Order::Parallel, workers: Some(workers), ..Group::default() };
-        let mut plan = Plan { root, ..Plan::default() };
+        let mut plan = Plan { root, cases: Vec::with_capacity(testcases.len()), ..Plan::default() };
         for testcase in testcases {
             let args = match testcase.origin {
                 Origin::Program(_) => Args::new(),
                 _ => typed_args(&testcase.name, &testcase.meta.args, words)?,
             };
-            let testcase = Arc::new(testcase);
             let (group, name) = testcase.name.rsplit_once('/').unwrap_or(("", &testcase.name));
             let (id, group, name) = (ids.next(group, name), shared(group), shared(name));
             plan.root.steps.push(Step::Case(plan.cases.len()));

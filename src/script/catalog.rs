@@ -48,7 +48,7 @@ pub struct Testcase {
 type Candidate = (String, Origin);
 
 /// A testcase, or what is wrong with it.
-type Read = std::result::Result<Testcase, Vec<Diagnostic>>;
+type Read = std::result::Result<Arc<Testcase>, Vec<Diagnostic>>;
 
 /// Finds testcases.
 pub struct Catalog {
@@ -62,7 +62,7 @@ pub struct Catalog {
 
 /// What all testcases are called.
 struct Index {
-    testcases: Vec<Testcase>,
+    testcases: Vec<Arc<Testcase>>,
     /// The places in `testcases` by alias.
     aliases: HashMap<String, Vec<usize>>,
 }
@@ -91,7 +91,7 @@ impl Catalog {
     /// # Errors
     /// `NotFound` with the nearest name; `Malformed` when the file is neither a script nor executable; the diagnostics of scripts that
     /// cannot be read, all at once.
-    pub fn find(&self, reference: &str) -> Result<std::result::Result<Vec<Testcase>, Vec<Diagnostic>>> {
+    pub fn find(&self, reference: &str) -> Result<std::result::Result<Vec<Arc<Testcase>>, Vec<Diagnostic>>> {
         let path = Path::new(reference);
         if path.is_dir() {
             let found = self.read_all(scripts_below(path, &directory_prefix(path, &self.scripts.roots))?, true);
@@ -153,7 +153,7 @@ impl Catalog {
     ///
     /// # Errors
     /// A root cannot be read.
-    pub fn all(&self) -> Result<(Vec<Testcase>, Vec<Diagnostic>)> {
+    pub fn all(&self) -> Result<(Vec<Arc<Testcase>>, Vec<Diagnostic>)> {
         let mut found = Vec::new();
         let mut wrong = Vec::new();
         for read in self.read_each(self.candidates()?, true) {
@@ -251,7 +251,7 @@ impl Catalog {
         }
         let candidates = self.candidates()?;
         let read = many::each(&self.scripts, candidates, |engine, (name, origin)| self.read(engine, name, origin, true, false));
-        let testcases: Vec<Testcase> = read.into_iter().filter_map(|read| read.ok().flatten()).collect();
+        let testcases: Vec<Arc<Testcase>> = read.into_iter().filter_map(|read| read.ok().flatten()).collect();
         let mut aliases: HashMap<String, Vec<usize>> = HashMap::new();
         for (place, testcase) in testcases.iter().enumerate() {
             for alias in &testcase.meta.aliases {
@@ -278,7 +278,7 @@ impl Catalog {
         Ok(all)
     }
 
-    fn read_all(&self, candidates: Vec<Candidate>, modules_too: bool) -> std::result::Result<Vec<Testcase>, Vec<Diagnostic>> {
+    fn read_all(&self, candidates: Vec<Candidate>, modules_too: bool) -> std::result::Result<Vec<Arc<Testcase>>, Vec<Diagnostic>> {
         let mut found = Vec::new();
         let mut wrong = Vec::new();
         for read in self.read_each(candidates, modules_too) {
@@ -295,7 +295,7 @@ impl Catalog {
         &self,
         candidates: Vec<Candidate>,
         modules_too: bool,
-    ) -> Vec<std::result::Result<Option<Testcase>, Vec<Diagnostic>>> {
+    ) -> Vec<std::result::Result<Option<Arc<Testcase>>, Vec<Diagnostic>>> {
         many::each(&self.scripts, candidates, |engine, (name, origin)| self.read(engine, name, origin, modules_too, self.checks))
     }
 
@@ -306,17 +306,17 @@ impl Catalog {
         origin: Origin,
         modules_too: bool,
         checks: bool,
-    ) -> std::result::Result<Option<Testcase>, Vec<Diagnostic>> {
+    ) -> std::result::Result<Option<Arc<Testcase>>, Vec<Diagnostic>> {
         if matches!(origin, Origin::Program(_)) {
             let meta = Meta { title: format!("The program {name}"), ..Meta::default() };
-            return Ok(Some(Testcase { name, origin, meta }));
+            return Ok(Some(Arc::new(Testcase { name, origin, meta })));
         }
         let source = origin.source();
         let problem = |text: &str, what: String| vec![Diagnostic::error("unreadable", &source, text, Position::NONE, what)];
         let text = self.text(&origin).map_err(|e| problem("", e.what))?;
         let meta = if checks { self.checked(engine, &source, &text)? } else { self.read_only(engine, &source, &text)? };
         match meta {
-            Some(meta) => Ok(Some(Testcase { name, origin, meta })),
+            Some(meta) => Ok(Some(Arc::new(Testcase { name, origin, meta }))),
             None if modules_too => Ok(None),
             None => Err(problem(&text, "no function `run(args)`, so this is no testcase".to_string())),
         }

@@ -85,7 +85,7 @@ fn testcases() -> &'static Testcases {
         let scripts = Scripts::new(Vec::new(), None).unwrap();
         let find = |path: &std::path::Path| {
             let found = Catalog::new(scripts.clone()).find(path.to_str().unwrap()).unwrap().unwrap();
-            Arc::new(found.into_iter().next().unwrap())
+            found.into_iter().next().unwrap()
         };
         Testcases { script: find(&script), program: find(&program), scripts: scripts.clone(), _dir: dir }
     })

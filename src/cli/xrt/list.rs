@@ -7,6 +7,7 @@ use crate::report::Verbosity;
 use crate::script::{Testcase, shown_args};
 use crate::sequence::Library;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -75,8 +76,8 @@ impl Listing {
     }
 }
 
-fn testcases(all: &[Testcase], has: impl Fn(&str) -> bool) -> Listing {
-    let mentions = |t: &&Testcase| {
+fn testcases(all: &[Arc<Testcase>], has: impl Fn(&str) -> bool) -> Listing {
+    let mentions = |t: &&Arc<Testcase>| {
         let mut words = [&t.name, &t.meta.title].into_iter().chain(&t.meta.aliases).chain(&t.meta.tags);
         words.any(|word| has(word))
     };
@@ -90,12 +91,13 @@ fn testcases(all: &[Testcase], has: impl Fn(&str) -> bool) -> Listing {
 }
 
 /// Every alias by its name. One that two testcases have stands there twice: it names neither.
-fn aliases(all: &[Testcase], has: impl Fn(&str) -> bool) -> Listing {
-    let mut pairs: Vec<(&str, &Testcase)> = all.iter().flat_map(|t| t.meta.aliases.iter().map(move |a| (a.as_str(), t))).collect();
+fn aliases(all: &[Arc<Testcase>], has: impl Fn(&str) -> bool) -> Listing {
+    let mut pairs: Vec<(&str, &Arc<Testcase>)> =
+        all.iter().flat_map(|t| t.meta.aliases.iter().map(move |a| (a.as_str(), t))).collect();
     pairs.retain(|(alias, t)| has(alias) || has(&t.name) || has(&t.meta.title));
     pairs.sort_by_key(|(alias, testcase)| (*alias, testcase.name.as_str()));
-    let row = |(alias, t): (&str, &Testcase)| vec![alias.to_string(), t.name.clone(), t.meta.title.clone()];
-    let json = |(alias, t): (&str, &Testcase)| serde_json::json!({ "alias": alias, "testcase": t.name, "file": t.origin.source(), "title": t.meta.title });
+    let row = |(alias, t): (&str, &Arc<Testcase>)| vec![alias.to_string(), t.name.clone(), t.meta.title.clone()];
+    let json = |(alias, t): (&str, &Arc<Testcase>)| serde_json::json!({ "alias": alias, "testcase": t.name, "file": t.origin.source(), "title": t.meta.title });
     let (rows, json) = pairs.into_iter().map(|pair| (row(pair), json(pair))).unzip();
     Listing { header: &["ALIAS", "TESTCASE", "TITLE"], rows, json }
 }

@@ -283,7 +283,7 @@ fn environment(io: &Io, mask: &Mask) -> BTreeMap<String, String> {
 }
 
 /// All testcases that the references name, or everything that is wrong with them.
-fn find(catalog: &Catalog, references: &[String]) -> Result<std::result::Result<Vec<Testcase>, Vec<Diagnostic>>> {
+fn find(catalog: &Catalog, references: &[String]) -> Result<std::result::Result<Vec<Arc<Testcase>>, Vec<Diagnostic>>> {
     let mut found = Vec::new();
     let mut wrong = Vec::new();
     for reference in references {

@@ -66,7 +66,7 @@ impl<'a> Resolver<'a> {
             return Ok(Resolved::Missing(Error::new(Kind::NotFound, format!("no testcase `{id}`")).blame(Blame::Author)));
         }
         match self.catalog.one(id) {
-            Ok(Ok(testcase)) => Ok(Resolved::Testcase(Arc::new(testcase))),
+            Ok(Ok(testcase)) => Ok(Resolved::Testcase(testcase)),
             Ok(Err(diagnostics)) => {
                 let first = diagnostics.first().map_or_else(String::new, Diagnostic::headline);
                 diagnostics.into_iter().for_each(|diagnostic| found.add(place, diagnostic));
