@@ -20,9 +20,9 @@ pub(super) fn tree(summary: &Summary, links: &Links, budget: &mut Budget, out: &
     let mut page = Page { tree, rows: Rows::of(summary, links), budget, is_long };
     put(&html! { h2 #testcases { "Testcases" small { (summary.tests()) } } }, out)?;
     if is_flat {
-        page.groups(summary, out)?
+        page.groups(summary, out)?;
     } else {
-        page.whole(out)?
+        page.whole(out)?;
     }
     put(&of_the_run(summary, links), out)
 }
