@@ -5,16 +5,20 @@
 //!
 //! To add a way: one file with a type that implements [`Transport`].
 
+pub mod execd;
 pub mod http;
 pub mod local;
+pub mod powershell;
 mod record;
 pub mod ssh;
 pub mod tls;
+pub mod windows;
 pub mod xmlrpc;
 
 use crate::error::{Details, Error, Kind, Result};
 use crate::time::Cancel;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Reaches one machine. Shared by threads; calls run side by side.
@@ -80,6 +84,14 @@ pub trait Transport: Send + Sync {
     /// Warnings about the way there (a changed host key, a slow shell), each given once.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// What there is beyond these calls where Windows answers; nothing where a POSIX shell does. The machine is asked if need be.
+    ///
+    /// # Errors
+    /// As for `stat`.
+    fn windows(&self, _: &Cancel) -> Result<Option<Arc<dyn windows::Windows>>> {
+        Ok(None)
     }
 }
 
