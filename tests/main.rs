@@ -35,3 +35,4 @@ mod toolstack;
 mod topology;
 mod variables;
 mod vm;
+mod windows;

@@ -1,12 +1,15 @@
 //! How to get into machines known by their addresses: passwords, keys, and what to think of host keys.
 
-use super::address::Address;
+use super::address::{Address, SSH_PORT};
+use super::entrance::Entrance;
 use super::place::Place;
 use super::roster::{Lab, names};
 use crate::secret::{Secret, WELL_KNOWN_PASSWORD};
 use crate::wire::Transport;
+use crate::wire::execd::Execd;
 use crate::wire::local::Local;
 use crate::wire::ssh::{HostKeys, Login, Ssh, Target};
+use crate::wire::windows::DAEMON_PORT;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,20 +81,34 @@ impl Access {
         named.chain(usual).chain(self.agent.then_some(Login::Agent)).collect()
     }
 
-    /// The way to the machine at an address. Nothing is connected yet.
+    /// The way to the machine at an address, by SSH unless the address says otherwise. Nothing is connected yet.
     pub fn transport(&self, address: &Address) -> Arc<dyn Transport> {
         match address {
             Address::Local => Arc::new(Local::new()),
-            Address::Remote { host, port, .. } => Arc::new(Ssh::new(Target {
-                host: host.clone(),
-                port: *port,
-                user: address.user().to_string(),
-                logins: self.logins(address),
-                host_keys: self.host_keys,
-                known_hosts: self.known_hosts.clone(),
-                connect_timeout: self.connect_timeout,
-            })),
+            Address::Daemon { host, port } => Arc::new(Execd::new(host, *port, self.connect_timeout)),
+            Address::Remote { host, port, .. } => Arc::new(self.ssh(address, host, *port)),
         }
+    }
+
+    /// The way to a guest, which may run Windows: what answers there says so, when it is first needed. Who names a user, a password or
+    /// a port means SSH.
+    pub fn entrance(&self, address: &Address) -> Arc<dyn Transport> {
+        let Address::Remote { user, password, host, port } = address else { return self.transport(address) };
+        let is_ssh = user.is_some() || password.is_some() || *port != SSH_PORT;
+        let daemon = (!is_ssh).then(|| Execd::new(host, DAEMON_PORT, self.connect_timeout));
+        Arc::new(Entrance::new(self.ssh(address, host, *port), daemon))
+    }
+
+    fn ssh(&self, address: &Address, host: &str, port: u16) -> Ssh {
+        Ssh::new(Target {
+            host: host.to_string(),
+            port,
+            user: address.user().to_string(),
+            logins: self.logins(address),
+            host_keys: self.host_keys,
+            known_hosts: self.known_hosts.clone(),
+            connect_timeout: self.connect_timeout,
+        })
     }
 }
 
@@ -101,7 +118,7 @@ impl Lab {
         let names = names(addresses.iter().map(Address::name));
         let places = names.into_iter().zip(addresses);
         Lab::new(
-            places.map(|(name, address)| Place::new(name, address.clone(), access.transport(address), access.patience)).collect(),
+            places.map(|(name, address)| Place::new(name, address.clone(), access.entrance(address), access.patience)).collect(),
         )
     }
 }

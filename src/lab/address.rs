@@ -1,7 +1,8 @@
-//! Where a machine is, as people write it after `--guest`: `10.0.0.5`, `root:secret@[fe80::1]:2222`, `local`.
+//! Where a machine is, as people write it after `--guest`: `10.0.0.5`, `root:secret@[fe80::1]:2222`, `execd://10.0.0.5`, `local`.
 
 use crate::error::{Blame, Error, Kind, Result};
 use crate::secret::{MASK, Secret};
+use crate::wire::windows::DAEMON_PORT;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
@@ -12,8 +13,10 @@ pub const SSH_PORT: u16 = 22;
 /// The user when the address names none.
 pub const ROOT: &str = "root";
 
-const EXAMPLES: &str =
-    "write it as 10.0.0.5, name, user@host, user:password@host:port, user@[fe80::1]:22, or local for this machine";
+/// Before the address of an execution daemon.
+const DAEMON: &str = "execd://";
+
+const EXAMPLES: &str = "write it as 10.0.0.5, name, user@host, user:password@host:port, user@[fe80::1]:22, execd://host for the execution daemon of Windows, or local for this machine";
 
 /// Where a machine is.
 #[derive(Clone, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub enum Address {
     Local,
     /// A machine reached by SSH.
     Remote { user: Option<String>, password: Option<Secret>, host: String, port: u16 },
+    /// A Windows machine reached by its execution daemon.
+    Daemon { host: String, port: u16 },
 }
 
 impl Address {
@@ -33,7 +38,7 @@ impl Address {
     pub fn name(&self) -> &str {
         match self {
             Address::Local => "local",
-            Address::Remote { host, .. } => host,
+            Address::Remote { host, .. } | Address::Daemon { host, .. } => host,
         }
     }
 
@@ -49,7 +54,7 @@ impl Address {
     pub fn password(&self) -> Option<&Secret> {
         match self {
             Address::Remote { password, .. } => password.as_ref(),
-            Address::Local => None,
+            Address::Local | Address::Daemon { .. } => None,
         }
     }
 
@@ -58,7 +63,7 @@ impl Address {
     pub fn without_password(&self) -> Address {
         match self.clone() {
             Address::Remote { user, host, port, .. } => Address::Remote { user, password: None, host, port },
-            Address::Local => Address::Local,
+            other => other,
         }
     }
 }
@@ -73,6 +78,10 @@ impl FromStr for Address {
         if bare == "local" {
             return Ok(Address::Local);
         }
+        if let Some(place) = bare.strip_prefix(DAEMON) {
+            let (host, port) = host_and_port(place.trim_end_matches('/'), DAEMON_PORT).map_err(|what| wrong(None, bare, &what))?;
+            return Ok(Address::Daemon { host, port });
+        }
         let (login, place) = match bare.rsplit_once('@') {
             Some((login, place)) => (Some(login), place),
             None => (None, bare),
@@ -85,7 +94,7 @@ impl FromStr for Address {
             }
             Some((user, password)) => (Some(user.to_string()), password.map(Secret::new)),
         };
-        let (host, port) = host_and_port(place).map_err(|what| wrong(login, place, &what))?;
+        let (host, port) = host_and_port(place, SSH_PORT).map_err(|what| wrong(login, place, &what))?;
         Ok(Address::Remote { user, password, host, port })
     }
 }
@@ -100,7 +109,7 @@ fn wrong(login: Option<&str>, place: &str, what: &str) -> Error {
     Error::new(Kind::Malformed, format!("`{login}{place}` is not an address: {what}")).blame(Blame::User).help(EXAMPLES)
 }
 
-fn host_and_port(place: &str) -> Result<(String, u16), String> {
+fn host_and_port(place: &str, usual: u16) -> Result<(String, u16), String> {
     if let Some(rest) = place.strip_prefix('[') {
         let (host, rest) = rest.split_once(']').ok_or("`[` without its `]`")?;
         let plain = host.split('%').next().unwrap_or_default();
@@ -109,17 +118,17 @@ fn host_and_port(place: &str) -> Result<(String, u16), String> {
         }
         return match rest.strip_prefix(':') {
             Some(port) => Ok((host.to_string(), parse_port(port)?)),
-            None if rest.is_empty() => Ok((host.to_string(), SSH_PORT)),
+            None if rest.is_empty() => Ok((host.to_string(), usual)),
             None => Err(format!("`{rest}` after the `]`")),
         };
     }
     if place.parse::<IpAddr>().is_ok() {
-        return Ok((place.to_string(), SSH_PORT));
+        return Ok((place.to_string(), usual));
     }
     let (host, port) = match place.split_once(':') {
         Some((host, port)) if !port.contains(':') => (host, parse_port(port)?),
         Some(_) => return Err("an IPv6 address with a port needs brackets around it".into()),
-        None => (place, SSH_PORT),
+        None => (place, usual),
     };
     if host.is_empty() {
         return Err("the host is missing".into());
@@ -146,16 +155,23 @@ fn parse_port(text: &str) -> Result<u16, String> {
 impl fmt::Display for Address {
     /// As a person may read it: the password masked, the usual port left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Address::Remote { user, password, host, port } = self else { return f.write_str("local") };
-        if let Some(user) = user {
+        let (host, port, usual) = match self {
+            Address::Local => return f.write_str("local"),
+            Address::Remote { host, port, .. } => (host, port, SSH_PORT),
+            Address::Daemon { host, port } => {
+                f.write_str(DAEMON)?;
+                (host, port, DAEMON_PORT)
+            }
+        };
+        if let Address::Remote { user: Some(user), password, .. } = self {
             let password = if password.is_some() { format!(":{MASK}") } else { String::new() };
             write!(f, "{user}{password}@")?;
         }
-        match (host.contains(':'), *port) {
-            (false, SSH_PORT) => f.write_str(host),
-            (false, port) => write!(f, "{host}:{port}"),
-            (true, SSH_PORT) => write!(f, "[{host}]"),
-            (true, port) => write!(f, "[{host}]:{port}"),
+        match (host.contains(':'), *port == usual) {
+            (false, true) => f.write_str(host),
+            (false, false) => write!(f, "{host}:{port}"),
+            (true, true) => write!(f, "[{host}]"),
+            (true, false) => write!(f, "[{host}]:{port}"),
         }
     }
 }
@@ -189,6 +205,9 @@ mod tests {
         check("fe80::1", None, None, "fe80::1", 22);
         check("ssh://u@h:23/", Some("u"), None, "h", 23);
         assert_eq!("local".parse::<Address>().unwrap(), Address::Local);
+        for (text, host, port) in [("execd://win1", "win1", 8936), ("execd://[fe80::1]:9000/", "fe80::1", 9000)] {
+            assert_eq!(text.parse::<Address>().unwrap(), Address::Daemon { host: host.into(), port });
+        }
     }
 
     #[test]
@@ -227,6 +246,8 @@ mod tests {
             ("root@[::1]:22", "root@[::1]"),
             ("[::1]:23", "[::1]:23"),
             ("h", "h"),
+            ("execd://h", "execd://h"),
+            ("execd://h:1", "execd://h:1"),
             ("local", "local"),
         ] {
             let address: Address = text.parse().unwrap();

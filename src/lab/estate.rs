@@ -141,7 +141,7 @@ impl Estate {
             let limit = self.patience(Patience::QUESTION).limit;
             let find: Find = Box::new(move |cancel| where_it_is(&toolstack.guest(&reference, Watch::silent(cancel, limit))?));
             let access = self.access.clone();
-            let way = Way::new(&guest.name, Some(find), Box::new(move |address| access.transport(address)));
+            let way = Way::new(&guest.name, Some(find), Box::new(move |address| access.entrance(address)));
             Place::late(&guest.name, way, self.access.patience)
         });
         if let Ok(address) = where_it_is(guest) {

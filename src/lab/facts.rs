@@ -75,7 +75,10 @@ impl Guest {
             return Ok(known);
         }
         self.told("ask what it is", |action| {
-            let facts = parse(&self.answer(GATHER)?);
+            let facts = match self.windows()? {
+                Some(windows) => self.heard(self.windows_facts(&*windows))?,
+                None => parse(&self.answer(GATHER)?),
+            };
             action.says(format!("{}, {}, {} cpus", facts.distro, facts.arch, facts.cpus));
             Ok(self.place().learn(facts))
         })
@@ -87,7 +90,10 @@ impl Guest {
     /// As [`Guest::facts`]; `Unsupported` for a system that has none.
     pub fn boot_id(&self) -> Result<String> {
         self.told("boot id", |action| {
-            let id = self.answer(BOOT_ID)?;
+            let id = match self.windows()? {
+                Some(windows) => self.heard(self.windows_boot_id(&*windows, &self.context().cancel()))?,
+                None => self.answer(BOOT_ID)?,
+            };
             if id.is_empty() {
                 return Err(Error::new(Kind::Unsupported, format!("{} has no boot id: not Linux?", self.name())).blame(Blame::Lab));
             }
@@ -105,9 +111,14 @@ impl Guest {
     /// As [`Guest::facts`].
     pub fn uptime(&self) -> Result<f64> {
         self.told("uptime", |action| {
-            let text = self.answer("cat /proc/uptime")?;
-            let first = text.split_whitespace().next().unwrap_or_default();
-            let seconds = first.parse().map_err(|_| self.odd("/proc/uptime", &text))?;
+            let seconds: f64 = match self.windows()? {
+                Some(windows) => self.heard(self.windows_uptime(&*windows))?,
+                None => {
+                    let text = self.answer("cat /proc/uptime")?;
+                    let first = text.split_whitespace().next().unwrap_or_default();
+                    first.parse().map_err(|_| self.odd("/proc/uptime", &text))?
+                }
+            };
             action.says(format!("{seconds} s"));
             Ok(seconds)
         })
@@ -127,18 +138,27 @@ impl Guest {
     /// As [`Guest::facts`].
     pub fn clock_skew(&self) -> Result<Skew> {
         self.told("compare clocks", |action| {
+            let windows = self.windows()?;
             let mut best: Option<Skew> = None;
             for _ in 0..3 {
-                let sent = Timestamp::now();
-                let text = self.answer("date +%s.%N")?;
-                let back = Timestamp::now();
-                let skew = skew(&text, sent, back.since(sent)).ok_or_else(|| self.odd("date", &text))?;
+                let skew = match &windows {
+                    Some(windows) => self.heard(self.windows_skew(&**windows))?,
+                    None => self.posix_skew()?,
+                };
                 best = best.filter(|b| b.uncertainty <= skew.uncertainty).or(Some(skew));
             }
             let best = best.ok_or_else(|| Error::new(Kind::Internal, "no look at the clock"))?;
             action.says(format!("{:+.3} s ± {:.3} s", best.seconds, best.uncertainty));
             Ok(best)
         })
+    }
+
+    /// One look at the clock there, by `date`.
+    fn posix_skew(&self) -> Result<Skew> {
+        let sent = Timestamp::now();
+        let text = self.answer("date +%s.%N")?;
+        let back = Timestamp::now();
+        skew(&text, sent, back.since(sent)).ok_or_else(|| self.odd("date", &text))
     }
 
     /// The space of the file system that holds a path.
@@ -185,11 +205,6 @@ impl Guest {
     fn told_ip(&self, vm: &Vm) -> Result<String> {
         let record = vm.estate.ask(self.context(), |toolstack, watch| toolstack.guest(&vm.reference, watch))?;
         Ok(where_it_is(&record)?.name().to_string())
-    }
-
-    /// Whether it runs Windows. Guests known by their address only are reached by SSH and a POSIX shell: never, so far.
-    pub fn is_windows(&self) -> bool {
-        false
     }
 
     fn odd(&self, what: &str, said: &str) -> Error {

@@ -3,6 +3,7 @@
 use super::command::{quote_path, quote_pattern};
 use super::guest::Guest;
 use super::wait::Patience;
+use super::windows::is_windows_path;
 use crate::error::{Blame, Error, Kind, Result};
 use crate::time::Cancel;
 use crate::unit::show_size;
@@ -57,11 +58,15 @@ impl Guest {
     pub fn append_file(&self, path: &str, data: &[u8]) -> Result<()> {
         let script = format!("cat >> {}", quote_path(path)?);
         self.told(&format!("append to {path}"), |action| {
-            let mut command = Command::new(&script, self.patience(Patience::COPY).limit);
-            command.stdin = data.to_vec();
-            let output = self.run(&command)?;
-            if !output.is_success() {
-                return Err(self.refused(&script, &output));
+            if self.is_windows()? {
+                self.windows_append(path, data)?;
+            } else {
+                let mut command = Command::new(&script, self.patience(Patience::COPY).limit);
+                command.stdin = data.to_vec();
+                let output = self.run(&command)?;
+                if !output.is_success() {
+                    return Err(self.refused(&script, &output));
+                }
             }
             action.says(show_size(data.len() as u64));
             Ok(())
@@ -82,7 +87,7 @@ impl Guest {
         self.told(&format!("send {} to {remote}", local.display()), |action| {
             let limit = self.limit(&format!("copying to `{remote}`"), Patience::COPY);
             let transport = self.place().transport();
-            let is_dir = remote.ends_with('/') || self.heard(transport.stat(remote, &limit))?.is_some_and(|e| is_dir(&e));
+            let is_dir = remote.ends_with(['/', '\\']) || self.heard(transport.stat(remote, &limit))?.is_some_and(|e| is_dir(&e));
             let target = if is_dir { join(&[remote, &name]) } else { remote.to_string() };
             let bytes = self.heard(transport.send(&local, &target, &limit))?;
             action.says(show_size(bytes));
@@ -151,6 +156,10 @@ impl Guest {
     /// # Errors
     /// As [`Guest::read_file`]; `Unsupported` where the guest has no tool for it.
     pub fn file_sha1(&self, path: &str) -> Result<String> {
+        if let Some(windows) = self.windows()? {
+            let limit = self.limit(&format!("sha1 of `{path}`"), Patience::COPY);
+            return self.told(&format!("sha1 of {path}"), |_| self.heard(windows.sha1(path, &limit)));
+        }
         self.checksum(path, "sha1", 40)
     }
 
@@ -191,7 +200,10 @@ impl Guest {
     /// `Refused` (a directory, a permission), `Unreachable`, `Timeout`, `Cancelled`.
     pub fn remove_file(&self, path: &str) -> Result<()> {
         let script = format!("rm -f {}", quote_path(path)?);
-        self.told(&format!("remove {path}"), |_| self.answer(&script).map(drop))
+        self.told(&format!("remove {path}"), |_| match self.windows()? {
+            Some(windows) => self.heard(windows.remove_file(path, &self.limit("removal", Patience::QUESTION))),
+            None => self.answer(&script).map(drop),
+        })
     }
 
     /// Makes a directory and those above it; it may exist already.
@@ -211,14 +223,22 @@ impl Guest {
     /// `Refused`, `Unreachable`, `Timeout`, `Cancelled`.
     pub fn temp_dir(&self) -> Result<String> {
         self.told("make a temporary directory", |action| {
-            let path = self.answer("mktemp -d \"${TMPDIR:-/tmp}/xenrt.XXXXXX\"")?;
-            if !path.contains("/xenrt.") || path.contains('\n') {
-                return Err(Error::new(Kind::Internal, format!("`mktemp` on {} said `{path}`", self.name())).blame(Blame::Lab));
-            }
+            let path = match self.windows()? {
+                Some(windows) => self.windows_temp_dir(&*windows)?,
+                None => self.posix_temp_dir()?,
+            };
             self.held().temp_dirs.push(path.clone());
             action.says(path.clone());
             Ok(path)
         })
+    }
+
+    fn posix_temp_dir(&self) -> Result<String> {
+        let path = self.answer("mktemp -d \"${TMPDIR:-/tmp}/xenrt.XXXXXX\"")?;
+        if !path.contains("/xenrt.") || path.contains('\n') {
+            return Err(Error::new(Kind::Internal, format!("`mktemp` on {} said `{path}`", self.name())).blame(Blame::Lab));
+        }
+        Ok(path)
     }
 
     /// The paths that match a pattern with `*`, `?` and `[…]`, sorted. None is an empty list.
@@ -231,6 +251,12 @@ impl Guest {
             quote_pattern(pattern)?
         );
         self.told(&format!("glob {pattern}"), |action| {
+            if let Some(windows) = self.windows()? {
+                let mut found = self.heard(windows.glob(pattern, &self.limit("search", Patience::QUESTION)))?;
+                found.sort();
+                action.says(format!("{} found", found.len()));
+                return Ok(found);
+            }
             let output = self.ask(&script)?;
             if !output.is_success() {
                 return Err(self.refused(&script, &output));
@@ -248,7 +274,7 @@ impl Guest {
         })
     }
 
-    /// Joins parts of a path with the guest's separator.
+    /// Joins parts of a path with the guest's separator: that of Windows where the first part is a path of it.
     pub fn path(&self, parts: &[&str]) -> String {
         join(parts)
     }
@@ -293,10 +319,12 @@ pub(super) fn is_dir(entry: &Entry) -> bool {
 /// Parts of a path as one path: one separator between two parts.
 pub(super) fn join(parts: &[&str]) -> String {
     let mut path = String::new();
+    let is_windows = parts.iter().find(|p| !p.is_empty()).is_some_and(|first| is_windows_path(first));
+    let (separator, known): (char, &[char]) = if is_windows { ('\\', &['\\', '/']) } else { ('/', &['/']) };
     for part in parts.iter().filter(|p| !p.is_empty()) {
-        let part = if path.is_empty() { part } else { part.trim_start_matches('/') };
-        if !path.is_empty() && !path.ends_with('/') {
-            path.push('/');
+        let part = if path.is_empty() { part } else { part.trim_start_matches(known) };
+        if !path.is_empty() && !path.ends_with(known) {
+            path.push(separator);
         }
         path.push_str(part);
     }
@@ -316,6 +344,9 @@ mod tests {
             (&["/", "etc"], "/etc"),
             (&["a", "", "b"], "a/b"),
             (&[], ""),
+            (&[r"c:\temp", "a", r"b\c"], r"c:\temp\a\b\c"),
+            (&["c:/", "/a"], "c:/a"),
+            (&[r"\server\share\", "a"], r"\server\share\a"),
         ] {
             assert_eq!(join(parts), path);
         }

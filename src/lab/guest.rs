@@ -6,6 +6,7 @@ use super::job::Job;
 use super::option::{ExecOptions, OnError};
 use super::place::Place;
 use super::wait::Patience;
+use super::windows::batch_around;
 use crate::context::{Action, Context, clip};
 use crate::error::{Blame, Error, Kind, Result};
 use crate::event::Level;
@@ -128,16 +129,29 @@ impl Guest {
     /// As [`Guest::exec`].
     pub fn exec_full(&self, command: &str, options: &ExecOptions) -> Result<Ended> {
         let surroundings = Surroundings { cwd: options.cwd.as_deref(), env: &options.env, user: options.user.as_deref() };
-        let limit = self.patience(Patience::EXEC).or(options.timeout).limit;
-        let mut whole = Command::new(surroundings.around(command)?, limit);
+        let text = || if self.is_windows()? { batch_around(&surroundings, command) } else { surroundings.around(command) };
+        self.carry_out(command, options, text, |whole| self.run_any(whole))
+    }
+
+    /// Runs something as the options say, told under the name of `command`: `text` is what is run, `run` runs it.
+    pub(super) fn carry_out(
+        &self,
+        command: &str,
+        options: &ExecOptions,
+        text: impl Fn() -> Result<String>,
+        run: impl Fn(&Command) -> Result<Output>,
+    ) -> Result<Ended> {
+        let mut whole = Command::new("", self.patience(Patience::EXEC).or(options.timeout).limit);
         whole.stdin = options.input.clone().into_bytes();
         if let Some(name) = &options.save_as {
             whole.stdout_file = Some(self.local_file(name)?);
         }
+        let file = whole.stdout_file.clone();
+        let attempt = || run(&Command { text: text()?, ..whole.clone() });
         let work = |action: Option<&Action<'_>>| {
-            let mut output = self.run(&whole);
+            let mut output = attempt();
             if options.idempotent && output.as_ref().is_err_and(|e| e.kind == Kind::Unreachable) {
-                output = self.run(&whole);
+                output = attempt();
             }
             let output = output.map_err(|e| options.on_error.judge(e))?;
             if let Some(action) = action {
@@ -150,7 +164,7 @@ impl Guest {
             Ok(output)
         };
         let output = if options.quiet { work(None) } else { self.told(command, |action| work(Some(action))) };
-        if let Some(path) = whole.stdout_file.as_ref().filter(|p| p.exists()) {
+        if let Some(path) = file.as_ref().filter(|p| p.exists()) {
             self.context.attach(path);
         }
         Ok(Ended::new(output?, options.keep_newline))
@@ -161,8 +175,14 @@ impl Guest {
         self.context.action(Some(self.name()), what, work)
     }
 
-    /// The one way to a command there: passes warnings on, and learns from the end whether the machine is there.
+    /// Runs a command of ours, which is one of a POSIX shell.
     pub(super) fn run(&self, command: &Command) -> Result<Output> {
+        self.needs_posix()?;
+        self.run_any(command)
+    }
+
+    /// The one way to a command there: passes warnings on, and learns from the end whether the machine is there.
+    pub(super) fn run_any(&self, command: &Command) -> Result<Output> {
         let result = self.place.transport().exec(command, &self.context.cancel());
         self.heard(result)
     }

@@ -84,6 +84,11 @@ impl Guest {
                 action.says("it does not answer");
                 return Ok(());
             }
+            if let Some(windows) = self.windows()? {
+                let count = self.windows_logs(&*windows, &plain(self.name()))?;
+                action.says(format!("{count} files"));
+                return Ok(());
+            }
             let boundary = boundary();
             let script = self.gather(&boundary)?;
             let directory = plain(self.name());

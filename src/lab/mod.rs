@@ -13,6 +13,7 @@ mod command;
 mod disk;
 mod distro;
 mod duplicate;
+mod entrance;
 mod estate;
 mod facts;
 mod files;
@@ -47,6 +48,7 @@ mod vm;
 mod volume;
 pub mod wait;
 mod way;
+mod windows;
 
 pub use access::Access;
 pub use address::{Address, ROOT, SSH_PORT};
@@ -76,6 +78,9 @@ pub use snapshot::Snapshot;
 pub use sr::{Sr, SrOptions};
 pub use vif::Vif;
 pub use volume::Volume;
+
+/// What the registry of Windows holds, and where.
+pub use crate::wire::windows::{RegData, RegPlace};
 
 #[cfg(test)]
 mod tests {

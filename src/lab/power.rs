@@ -4,6 +4,7 @@ use super::facts::BOOT_ID;
 use super::guest::{Guest, last_line};
 use super::option::{PowerOptions, WaitOptions};
 use super::wait::{Look, Patience, until, until_told};
+use super::windows;
 use crate::context::Action;
 use crate::error::{Blame, Error, Kind, Result};
 use crate::time::Cancel;
@@ -82,6 +83,9 @@ impl Guest {
     /// Reboots it from inside and waits until it answers with a new boot id.
     pub(super) fn reboot_inside(&self, action: &Action<'_>, options: &PowerOptions) -> Result<()> {
         self.not_here("reboot")?;
+        if let Some(windows) = self.windows()? {
+            return self.windows_reboot(&*windows, action, options);
+        }
         let started = Instant::now();
         let before = self.known_boot_id()?;
         action.progress("asking it to reboot", None);
@@ -96,6 +100,9 @@ impl Guest {
     /// Asks it from inside to shut down.
     pub(super) fn shutdown_inside(&self, action: &Action<'_>, options: &PowerOptions) -> Result<()> {
         self.not_here("shut down")?;
+        if let Some(windows) = self.windows()? {
+            return self.windows_shutdown(&*windows, action, options);
+        }
         let before = self.known_boot_id()?;
         action.progress("asking it to shut down", None);
         if options.force { self.ask_hard('o', "poweroff -f") } else { self.ask_softly("systemctl poweroff", "poweroff") }?;
@@ -142,7 +149,10 @@ impl Guest {
     }
 
     pub(super) fn known_boot_id(&self) -> Result<String> {
-        let id = last_line(&self.answer(BOOT_ID)?);
+        let id = match self.windows()? {
+            Some(windows) => self.heard(self.windows_boot_id(&*windows, &self.context().cancel()))?,
+            None => last_line(&self.answer(BOOT_ID)?),
+        };
         if id.is_empty() {
             return Err(Error::new(Kind::Unsupported, format!("{} has no boot id: not Linux?", self.name())).blame(Blame::Lab));
         }
@@ -186,12 +196,10 @@ impl Guest {
 
     /// One look, never longer than `limit`.
     fn look(&self, limit: Duration, cancel: &Cancel) -> Result<Sight> {
-        let result = self.place().transport().exec(&Command::new(BOOT_ID, limit), cancel);
+        let result = self.boot_id_within(limit, cancel);
         cancel.check()?;
         match self.heard(result) {
-            // The last line: the shell's start-up files may say something first, and something else each time.
-            Ok(output) if output.is_success() => Ok(Sight::Up { boot_id: last_line(&output.stdout.text()) }),
-            Ok(_) => Ok(Sight::Up { boot_id: String::new() }),
+            Ok(boot_id) => Ok(Sight::Up { boot_id }),
             Err(error) if matches!(error.kind, Kind::Unreachable | Kind::Timeout) => {
                 // A connection that is dead and does not know it would cost each look its whole limit. Others may use it, so a
                 // short silence is no reason yet.
@@ -203,6 +211,18 @@ impl Guest {
             Err(error) if error.kind == Kind::Refused => Ok(Sight::Locked(error)),
             Err(error) => Err(error),
         }
+    }
+
+    /// The boot id; empty when it answers without one.
+    fn boot_id_within(&self, limit: Duration, cancel: &Cancel) -> Result<String> {
+        let transport = self.place().transport();
+        let own = cancel.child_with_limit(&format!("look at {}", self.name()), limit);
+        if let Some(windows) = transport.windows(&own)? {
+            return windows::look(&*windows, limit, cancel);
+        }
+        let output = transport.exec(&Command::new(BOOT_ID, limit), cancel)?;
+        // The last line: the shell's start-up files may say something first, and something else each time.
+        Ok(if output.is_success() { last_line(&output.stdout.text()) } else { String::new() })
     }
 
     /// Waits until it answers with another boot id than before; with any when there was none.
@@ -299,5 +319,5 @@ impl Guest {
 
 /// Whether the machine was started anew. A machine that goes down may answer without a boot id, and that is none.
 pub(super) fn is_new(boot_id: &str, before: &str) -> bool {
-    !boot_id.is_empty() && boot_id != before
+    !boot_id.is_empty() && !windows::is_same_boot(boot_id, before).unwrap_or(boot_id == before)
 }

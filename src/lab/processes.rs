@@ -2,6 +2,7 @@
 
 use super::guest::Guest;
 use super::wait::{Look, Patience, until};
+use super::windows::image;
 use crate::error::{Error, Kind, Result};
 
 /// The kernel cuts the name of a process to this many bytes.
@@ -18,6 +19,9 @@ pub struct Process {
 impl Process {
     /// Whether the program of this name is meant. Only the first 15 bytes of a longer name can be compared.
     fn is_called(&self, name: &str) -> bool {
+        if self.name.to_ascii_lowercase().ends_with(".exe") {
+            return self.name.eq_ignore_ascii_case(&image(name));
+        }
         let name = name.as_bytes();
         self.name.as_bytes() == &name[..name.len().min(LONGEST_NAME)]
     }
@@ -61,6 +65,11 @@ impl Guest {
     pub fn kill_process(&self, name: &str) -> Result<usize> {
         check_name(name)?;
         self.told(&format!("kill {name}"), |action| {
+            if let Some(windows) = self.windows()? {
+                let count = self.windows_kill(&*windows, action, name)?;
+                action.says(format!("{count} killed"));
+                return Ok(count);
+            }
             let victims = self.called(name)?;
             let half = self.patience(Patience { limit: Patience::PROCESS_END.limit / 2, ..Patience::PROCESS_END });
             for signal in ["TERM", "KILL"] {
@@ -93,7 +102,7 @@ impl Guest {
     }
 
     fn list_processes(&self) -> Result<Vec<Process>> {
-        Ok(parse(&self.answer(LIST)?))
+        if self.is_windows()? { self.windows_processes() } else { Ok(parse(&self.answer(LIST)?)) }
     }
 }
 

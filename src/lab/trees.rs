@@ -7,6 +7,7 @@ use super::command::{quote, quote_path};
 use super::files::join;
 use super::guest::Guest;
 use super::wait::Patience;
+use super::windows;
 use crate::context::Action;
 use crate::error::{Error, Kind, Result, Whereabouts};
 use crate::time::Cancel;
@@ -62,12 +63,17 @@ impl Guest {
     /// # Errors
     /// `Malformed` for the root, a directory of the system, or a path with `..`; `Refused`, `Unreachable`, `Timeout`, `Cancelled`.
     pub fn remove_tree(&self, path: &str) -> Result<()> {
-        if let Some(why) = why_not_removed(path) {
+        let windows = self.windows()?;
+        let why = if windows.is_some() { windows::why_not_removed(path) } else { why_not_removed(path) };
+        if let Some(why) = why {
             return Err(Error::new(Kind::Malformed, format!("`{path}` is not removed from {}: {why}", self.name()))
                 .help("name the directory below it that is meant"));
         }
         let script = format!("rm -rf {}", quote(path)?);
         self.told(&format!("remove the tree {path}"), |_| {
+            if let Some(windows) = windows {
+                return self.heard(windows.remove_tree(path, &self.limit("removal", Patience::COPY)));
+            }
             let output = self.run(&crate::wire::Command::new(&script, self.patience(Patience::COPY).limit))?;
             if output.is_success() { Ok(()) } else { Err(self.refused(&script, &output)) }
         })

@@ -3,6 +3,7 @@
 use super::address::Address;
 use crate::error::{Error, Kind, Result};
 use crate::time::Cancel;
+use crate::wire::windows::Windows;
 use crate::wire::{Command, Entry, Output, Transport};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -122,6 +123,10 @@ impl Transport for Way {
 
     fn make_dir(&self, path: &str, cancel: &Cancel) -> Result<()> {
         self.through(cancel, |t| t.make_dir(path, cancel))
+    }
+
+    fn windows(&self, cancel: &Cancel) -> Result<Option<Arc<dyn Windows>>> {
+        self.through(cancel, |t| t.windows(cancel))
     }
 
     /// It may come back elsewhere.

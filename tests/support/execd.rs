@@ -14,7 +14,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -57,6 +57,8 @@ struct State {
     cut: Vec<String>,
     /// What the next reply of a method is, byte by byte.
     raw: HashMap<String, Vec<u8>>,
+    /// Whether WMI tells when processes began.
+    knows_processes: bool,
     /// What the clock is ahead, in seconds.
     skew: f64,
 }
@@ -97,11 +99,14 @@ impl Execd {
         for dir in ["c/windows/temp", "c/temp", "bin"] {
             fs::create_dir_all(root.path().join(dir)).unwrap();
         }
-        let state = State { registry: registry(), env: env(), tasks: tasks(), ..State::default() };
+        let state = State { registry: registry(), env: env(), tasks: tasks(), knows_processes: true, ..State::default() };
         let shared = Arc::new(Shared { state: Mutex::new(state), address, root });
         let mine = shared.clone();
         let thread = Some(std::thread::spawn(move || mine.serve(listener)));
-        Execd { port: address.port(), host: address.ip().to_string(), shared, thread }
+        let double = Execd { port: address.port(), host: address.ip().to_string(), shared, thread };
+        double.program("powershell.exe", "echo 5");
+        double.program("netsh", "exit 0");
+        double
     }
 
     /// As `--guest` takes it.
@@ -154,6 +159,11 @@ impl Execd {
     /// The clock there is so many seconds ahead.
     pub fn skew(&self, seconds: f64) {
         self.shared.lock().skew = seconds;
+    }
+
+    /// WMI no longer tells when processes began.
+    pub fn forget_processes(&self) {
+        self.shared.lock().knows_processes = false;
     }
 
     /// The daemon alone starts anew: it forgets its commands.
@@ -412,9 +422,10 @@ impl Shared {
         match method {
             "fileExists" => value(Value::Bool(path.exists())),
             "dirExists" => value(Value::Bool(path.is_dir())),
-            "createDir" if path.exists() => {
-                Err(format!("<type 'exceptions.WindowsError'>:[Error 183] Cannot create a file when that file already exists: '{}'", text(0)))
-            }
+            "createDir" if path.exists() => Err(format!(
+                "<type 'exceptions.WindowsError'>:[Error 183] Cannot create a file when that file already exists: '{}'",
+                text(0)
+            )),
             "createDir" => done(fs::create_dir_all(&path)).map_err(os("OSError")),
             "removeFile" => done(fs::remove_file(&path)).map_err(os("WindowsError")),
             "deltree" => {
@@ -436,11 +447,7 @@ impl Shared {
             }
             "globpath" | "globPattern" => value(Value::Array(self.glob(text(0)).into_iter().map(Value::Text).collect())),
             "tempFile" | "tempDir" => {
-                let number = {
-                    let mut state = self.lock();
-                    state.boots += 0;
-                    state.calls.len()
-                };
+                let number = self.lock().calls.len();
                 let (prefix, suffix) = if method == "tempDir" { (text(1), text(0)) } else { ("tmp", text(0)) };
                 let windows = format!(r"c:\temp\{prefix}{number:06}{suffix}");
                 let path = self.unix(&windows);
@@ -463,6 +470,9 @@ impl Shared {
     fn wmi(&self, class: &str, property: &str) -> Done {
         let boots = self.lock().boots;
         let said = match (class, property) {
+            ("Win32_Process where name='smss.exe'", "CreationDate") if self.lock().knows_processes => {
+                format!("202611230{boots}1123.250000+060")
+            }
             ("Win32_OperatingSystem", "LastBootUpTime") => format!("202611230{boots}1122.500000+060"),
             ("Win32_OperatingSystem", "TotalVisibleMemorySize") => "2096620".to_string(),
             _ => return Err(format!("<type 'exceptions.KeyError'>:'{property}'")),
@@ -505,7 +515,8 @@ impl Shared {
         let log = self.root.path().join(format!("log-{}-{reference}-{}", state.boots, state.calls.len()));
         let out = fs::File::create(&log).map_err(|e| e.to_string())?;
         let err = out.try_clone().map_err(|e| e.to_string())?;
-        let tasks: String = state.tasks.iter().map(|(pid, name)| format!("\"{name}\",\"{pid}\",\"Console\",\"1\",\"12 K\"\n")).collect();
+        let tasks: String =
+            state.tasks.iter().map(|(pid, name)| format!("\"{name}\",\"{pid}\",\"Console\",\"1\",\"12 K\"\n")).collect();
         let path = format!("{}:{}", self.root.path().join("bin").display(), std::env::var("PATH").unwrap_or_default());
         let child = Command::new("sh")
             .args(["-c", &script])
@@ -528,7 +539,8 @@ impl Shared {
         let Some(command) = state.commands.get_mut(reference) else {
             return Err(match method {
                 "poll" | "getPID" => {
-                    "<type 'exceptions.TypeError'>:exceptions must be old-style classes or derived from BaseException, not str".into()
+                    "<type 'exceptions.TypeError'>:exceptions must be old-style classes or derived from BaseException, not str"
+                        .into()
                 }
                 _ => "<type 'exceptions.AttributeError'>:'NoneType' object has no attribute 'finished'".to_string(),
             });
@@ -601,6 +613,7 @@ impl Shared {
             return format!("export {name}='{}'", value.replace("%%", "%").replace('\'', r"'\''"));
         }
         if let Some(rest) = line.strip_prefix("copy /b /y ") {
+            let rest = &rest.replace("%%", "%");
             let files: Vec<&str> = rest.split('"').collect();
             return format!("cat '{}' >> '{}'", self.unix(files[3]).display(), self.unix(files[1]).display());
         }
@@ -632,7 +645,10 @@ fn reply(mut socket: &TcpStream, status: &str, kind: &str, body: Option<&[u8]>) 
 
 /// As Python writes a reply.
 fn around(value: &[u8]) -> Vec<u8> {
-    let (head, tail) = (b"<?xml version='1.0'?>\n<methodResponse>\n<params>\n<param>\n<value>", b"</value>\n</param>\n</params>\n</methodResponse>\n");
+    let (head, tail) = (
+        b"<?xml version='1.0'?>\n<methodResponse>\n<params>\n<param>\n<value>",
+        b"</value>\n</param>\n</params>\n</methodResponse>\n",
+    );
     [head.as_slice(), value, tail.as_slice()].concat()
 }
 
@@ -717,9 +733,4 @@ fn decode(text: &str) -> Option<String> {
     }
     // Without its end it is no uuencode.
     None
-}
-
-/// Where a file of this machine is, for those who look.
-pub fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_default()
 }

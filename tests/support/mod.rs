@@ -1,5 +1,6 @@
 //! What tests share: real servers started for them, and a builder that reads like the feature.
 
+pub mod execd;
 pub mod lab;
 pub mod plan;
 pub mod poll;

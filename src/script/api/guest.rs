@@ -108,9 +108,9 @@ mod guest {
     /// ```rhai
     /// if target().is_windows { skip("needs a POSIX shell"); }
     /// ```
-    #[rhai_fn(get = "is_windows", pure)]
-    pub fn is_windows(vm: &mut Guest) -> bool {
-        vm.is_windows()
+    #[rhai_fn(get = "is_windows", pure, return_raw)]
+    pub fn is_windows(vm: &mut Guest) -> Raised<bool> {
+        told(vm, vm.is_windows())
     }
 
     /// Gives the mark of this start of the guest: another one means that it was started anew.

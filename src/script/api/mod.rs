@@ -31,6 +31,7 @@ mod sr;
 mod testcase;
 mod vm;
 mod volume;
+mod windows;
 
 use super::failure::{Raised, raise};
 use crate::context::Context;
@@ -63,6 +64,7 @@ pub const TABLE: &[Chapter] = &[
     ("testcase", "the log, arguments, variables and machines of the testcase", testcase::module),
     ("vm", "what a guest is to its hypervisor: its record, its host, its fields", vm::module),
     ("volume", "a virtual disk on an SR, whether a guest uses it or not", volume::module),
+    ("windows", "what only a guest with Windows has: its registry, firewall, desktop, and PowerShell", windows::module),
 ];
 
 pub use handle::shown;

@@ -31,7 +31,7 @@ pub(super) async fn run(desk: Rc<Desk>, ticket: Arc<Ticket>, work: Work) -> Resu
         Work::Stat { path } => files.stat(&path).await.map(Done::Found),
         Work::List { path } => files.list(&path).await.map(Done::Entries),
         Work::MakeDir { path } => files.make_dir(&path).await,
-        Work::Exec { .. } => Err(Fault::NotBegun),
+        Work::Exec { .. } | Work::Knock => Err(Fault::NotBegun),
     }
 }
 

@@ -16,14 +16,38 @@ use std::time::Duration;
 /// What a caller wants done. Cheap to clone: it is sent again when the connection turned out to be gone before it had begun.
 #[derive(Clone)]
 pub(super) enum Work {
-    Exec { text: String, stdin: Arc<Vec<u8>> },
-    Read { path: String, limit: u64 },
-    Write { path: String, data: Arc<Vec<u8>>, mode: u32 },
-    Send { local: PathBuf, remote: String },
-    Fetch { remote: String, local: PathBuf },
-    Stat { path: String },
-    List { path: String },
-    MakeDir { path: String },
+    Exec {
+        text: String,
+        stdin: Arc<Vec<u8>>,
+    },
+    Read {
+        path: String,
+        limit: u64,
+    },
+    Write {
+        path: String,
+        data: Arc<Vec<u8>>,
+        mode: u32,
+    },
+    Send {
+        local: PathBuf,
+        remote: String,
+    },
+    Fetch {
+        remote: String,
+        local: PathBuf,
+    },
+    Stat {
+        path: String,
+    },
+    List {
+        path: String,
+    },
+    MakeDir {
+        path: String,
+    },
+    /// Nothing but the connection itself.
+    Knock,
 }
 
 /// What came of it.
@@ -225,6 +249,7 @@ pub(super) struct Notes {
     warnings: Mutex<Vec<String>>,
     shell_start: Mutex<Option<f64>>,
     shell_settled: AtomicBool,
+    server: Mutex<Option<String>>,
 }
 
 impl Notes {
@@ -242,6 +267,15 @@ impl Notes {
 
     pub fn set_shell_start(&self, seconds: f64) {
         *self.shell_start.lock().unwrap_or_else(PoisonError::into_inner) = Some(seconds);
+    }
+
+    /// What the server said it is, when it was last connected to.
+    pub fn server(&self) -> Option<String> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_server(&self, banner: &str) {
+        *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(banner.to_string());
     }
 
     /// True for the first who asks: whether the shell's start still has to be looked at.

@@ -110,6 +110,7 @@ fn try_handshake(target: &Target, socket: &Arc<TcpStream>, end: Instant, notes: 
     session.set_tcp_stream(socket.clone());
     session.set_timeout(millis(end.saturating_duration_since(Instant::now())));
     session.handshake().map_err(Shake::Again)?;
+    notes.set_server(session.banner().unwrap_or_default());
     hostkey::check(&session, target, notes).map_err(|refusal| Shake::Final(Fault::Connect(refusal)))?;
     Ok(session)
 }

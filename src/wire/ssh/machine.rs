@@ -36,6 +36,15 @@ impl Ssh {
         Ssh { target: Arc::new(target), machine, notes: Arc::default(), link: Mutex::default() }
     }
 
+    /// What the server says it is (`SSH-2.0-OpenSSH_9.2p1`), from the connection there is or a new one.
+    ///
+    /// # Errors
+    /// `Unreachable`, `Timeout`, `Cancelled`, `Refused`.
+    pub fn server(&self, cancel: &Cancel) -> Result<String> {
+        self.file("log in", &Work::Knock, cancel)?;
+        Ok(self.notes.server().unwrap_or_default())
+    }
+
     /// The connection there is, or a new one.
     fn link(&self) -> Result<Arc<Link>> {
         let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);

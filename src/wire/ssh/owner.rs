@@ -149,6 +149,7 @@ impl Service<'_> {
         let role = if matches!(work, Work::Exec { .. }) { Role::Command } else { Role::Files };
         let future: Running = match work {
             Work::Exec { text, stdin } => Box::pin(command::run(desk, mine, text, stdin)),
+            Work::Knock => Box::pin(async { Ok(Done::Made) }),
             work => Box::pin(file::run(desk, mine, work)),
         };
         self.jobs.push(Job { future, ticket, answer: Some(answer), until: None, role });
