@@ -25,8 +25,27 @@ fn passes(statements: &str) -> Ran {
     local(statements).ends(0)
 }
 
-/// The examples of the manual, the standard library's too: those that need a pool, or those that do not. Each is a testcase of its own.
-fn examples(on_a_pool: bool) -> (Xrt, usize) {
+/// What an example of the manual runs on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Here,
+    Pool,
+    Windows,
+}
+
+impl Stage {
+    fn of(chapter: &str, example: &str) -> Stage {
+        let objects = ["guest(\"guest1\")", "host()", "pool()", "sim()"];
+        match chapter {
+            "windows" => Stage::Windows,
+            _ if objects.iter().any(|object| example.contains(object)) => Stage::Pool,
+            _ => Stage::Here,
+        }
+    }
+}
+
+/// The examples of the manual that run on this, the standard library's too. Each is a testcase of its own.
+fn examples(stage: Stage) -> (Xrt, usize) {
     let manual = Manual::of(&Scripts::new(Vec::new(), None).unwrap()).unwrap();
     let mut xrt = Xrt::new();
     let mut count = 0;
@@ -36,9 +55,7 @@ fn examples(on_a_pool: bool) -> (Xrt, usize) {
         if is_ours && matches!(entry.sort, Sort::Function | Sort::Method | Sort::Property) {
             assert!(!entry.examples.is_empty(), "`{}` has no example", entry.title());
             assert!(!entry.docs.is_empty(), "`{}` has no docs", entry.title());
-            let needs_pool =
-                |example: &&String| ["guest(\"guest1\")", "host()", "pool()", "sim()"].iter().any(|o| example.contains(o));
-            for example in entry.examples.iter().filter(|example| needs_pool(example) == on_a_pool) {
+            for example in entry.examples.iter().filter(|example| Stage::of(&entry.chapter, example) == stage) {
                 count += 1;
                 let name: String = entry.name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
                 let receiver = entry.receiver.as_deref().unwrap_or_default();
@@ -51,15 +68,23 @@ fn examples(on_a_pool: bool) -> (Xrt, usize) {
 
 #[test]
 fn every_example_of_the_manual_runs() {
-    let (xrt, count) = examples(false);
+    let (xrt, count) = examples(Stage::Here);
     assert!(count > 100, "only {count} examples");
     xrt.testcase("manual").args("--guest local --no-logs").run().ends(0);
 }
 
 #[test]
+fn every_example_for_windows_runs() {
+    let (xrt, count) = examples(Stage::Windows);
+    assert!(count > 8, "only {count} examples");
+    let daemon = crate::support::execd::Execd::start();
+    xrt.testcase("manual").arg("--no-logs").arg("--guest").arg(daemon.guest()).run().ends(0);
+}
+
+#[test]
 #[ignore = "there is no simulated pool yet"]
 fn every_example_of_the_manual_runs_on_a_pool() {
-    let (xrt, count) = examples(true);
+    let (xrt, count) = examples(Stage::Pool);
     assert!(count > 20, "only {count} examples");
     xrt.testcase("manual").args("--host sim --no-logs").run().ends(0);
 }
