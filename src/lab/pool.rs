@@ -55,7 +55,7 @@ pub struct HaOptions {
 }
 
 impl Pool {
-    pub(super) fn new(estate: Arc<Estate>, record: &toolstack::Pool, context: Context) -> Pool {
+    pub fn new(estate: Arc<Estate>, record: &toolstack::Pool, context: Context) -> Pool {
         Pool { hold: Hold::new(estate, context), known: Arc::new(record.clone()) }
     }
 

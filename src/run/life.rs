@@ -5,10 +5,11 @@
 //! run after failure, timeout and Ctrl-C alike, and whatever happens the testcase has an outcome in the stream.
 
 use super::alarm::Ring;
+use super::needs::{self, Lack};
 use super::step::{Standing, Walk, half_over, panicked};
 use super::{PlannedCase, Preparation, Runner, Work, program, provision};
 use crate::context::Context;
-use crate::error::{Blame, Error, Kind};
+use crate::error::Error;
 use crate::event::{Block, Counts, Fact, Failure, Level, Outcome, Phase, Role};
 use crate::script::{
     Case, Catalog, Ended, Hook, Origin, Script, ScriptEngine, Target, Testcase, This, judge, severity, shown_args,
@@ -54,7 +55,8 @@ pub fn run(walk: &Walk<'_>, planned: &PlannedCase, turn: Turn<'_>) -> Told {
     context.publish(Fact::CaseStarted { args, timeout, dir, attempt: turn.attempt, lane: turn.lane });
     let variables = runner.settings.variables.clone();
     let case = Case::new(context.clone(), runner.lab.clone(), planned.args.clone(), variables, runner.scripts.clone());
-    let case = Arc::new(case.at(planned.place.clone()));
+    let aim = if let Work::Testcase(testcase) = &planned.work { testcase.meta.target } else { Target::None };
+    let case = Arc::new(case.at(aim, planned.place.clone()));
     let mut life = Life { walk, planned, turn, limit, case: &case, script: None };
     let End { ended, block, is_unfit } =
         catch_unwind(AssertUnwindSafe(|| life.live())).unwrap_or_else(|panic| End::of(plain(&context, &panicked(&*panic))));
@@ -110,28 +112,6 @@ fn unpanicked(context: &Context, work: impl FnOnce() -> Ended) -> Ended {
 /// An end that no script explains.
 fn plain(context: &Context, error: &Error) -> Ended {
     Ended::by(Failure { calls: context.calls(), ..Failure::of(error) })
-}
-
-/// Why a testcase cannot run here at all.
-fn unfit(runner: &Runner, testcase: &Testcase, place: Option<&str>, context: &Context) -> Option<Error> {
-    let Testcase { meta, name, .. } = testcase;
-    let needed = meta.guests.max(usize::from(meta.target == Target::Guest));
-    let there = runner.lab.len();
-    if there < needed {
-        let wanted = if needed == 1 { "a guest".to_string() } else { format!("{needed} guests") };
-        let error = Error::new(Kind::NotFound, format!("`{name}` needs {wanted}, the run has {there}"));
-        return Some(error.blame(Blame::User).help("name the machine with --guest ADDRESS, or --guest local for this machine"));
-    }
-    if matches!(meta.target, Target::Host | Target::Pool) {
-        let what = format!("`{name}` needs a {}, and this run has only guests", meta.target.word());
-        return Some(Error::new(Kind::Unsupported, what).blame(Blame::User));
-    }
-    // One that needs no machine may stand where others are to run on one. A program does not say what it needs.
-    let is_program = matches!(testcase.origin, Origin::Program(_));
-    place
-        .filter(|_| needed > 0 || is_program && there > 0)
-        .and_then(|place| runner.lab.guest(place, context).err())
-        .map(|error| error.blame(Blame::User))
 }
 
 /// The worse of how the script ended and what its subcases say: a failed subcase cannot be hidden by a pass or a skip.
@@ -279,8 +259,11 @@ impl Life<'_> {
 
     /// Everything that can be found wrong before anything of the testcase runs.
     fn ready(&mut self, testcase: &Testcase) -> Result<(), Box<Ended>> {
-        if let Some(error) = unfit(self.runner(), testcase, self.planned.place.as_deref(), self.context()) {
-            return Err(Box::new(plain(self.context(), &error)));
+        if let Some(lack) = needs::lacks(&self.runner().lab, testcase, self.planned.place.as_deref(), self.context()) {
+            return Err(Box::new(match lack {
+                Lack::Skip(reason) => Ended { outcome: Outcome::Skipped, reason, failure: None },
+                Lack::Error(error) => plain(self.context(), &error),
+            }));
         }
         if !matches!(testcase.origin, Origin::Program(_)) {
             self.script = Some(Body::compile(self.runner(), &testcase.origin, self.case)?);

@@ -22,6 +22,7 @@ mod lack;
 mod lanes;
 mod leftover;
 mod life;
+mod needs;
 mod outline;
 mod output;
 mod part;

@@ -2,9 +2,11 @@
 
 use super::deferred::Deferred;
 use super::failure::{Ended, Raised, misuse};
+use super::meta::Target;
 use crate::context::Context;
+use crate::error::Result;
 use crate::event::{Fact, Outcome};
-use crate::lab::{Guest, Lab};
+use crate::lab::{Guest, Host, Lab, Pool};
 use crate::metric::Measurement;
 use crate::vars::Live;
 use rhai::{Dynamic, Map, NativeCallContext};
@@ -21,6 +23,8 @@ pub struct Case {
     pub args: Map,
     /// Name of the machine that it is to run on, instead of the first.
     pub place: Option<Arc<str>>,
+    /// What sort of thing it is to run on.
+    pub aim: Target,
     /// What `config(NAME)` sees; it may change meanwhile.
     pub variables: Live,
     /// Where scripts come from: imports and excerpts.
@@ -65,30 +69,48 @@ impl State {
     }
 }
 
+/// What a testcase runs on.
+pub enum Aimed {
+    Guest(Guest),
+    Host(Host),
+    Pool(Pool),
+}
+
 /// How an engine carries the testcase it works for.
 #[derive(Clone)]
 pub struct CaseRef(pub Arc<Case>);
 
 impl Case {
     pub fn new(context: Context, lab: Arc<Lab>, args: Map, variables: Live, scripts: Arc<super::Scripts>) -> Case {
-        Case { context, lab, args, place: None, variables, scripts, state: Mutex::default() }
+        Case { context, lab, args, place: None, aim: Target::None, variables, scripts, state: Mutex::default() }
     }
 
-    /// The same, to run on a machine of this name.
+    /// The same, to run on such a thing, of this name.
     #[must_use]
-    pub fn at(self, place: Option<Arc<str>>) -> Case {
-        Case { place, ..self }
+    pub fn at(self, aim: Target, place: Option<Arc<str>>) -> Case {
+        Case { aim, place, ..self }
     }
 
-    /// The machine that it is to run on.
+    /// What it is to run on.
     ///
     /// # Errors
-    /// `NotFound`.
-    pub fn target(&self) -> crate::error::Result<Guest> {
-        match &self.place {
-            Some(place) => self.lab.guest(place, &self.context),
-            None => self.lab.first(&self.context),
-        }
+    /// `NotFound`; those of the toolstack.
+    pub fn target(&self) -> Result<Aimed> {
+        let (place, lab, context) = (self.place.as_deref(), &self.lab, &self.context);
+        Ok(match self.aim {
+            Target::None | Target::Guest => Aimed::Guest(match place {
+                Some(place) => lab.guest(place, context)?,
+                None => lab.first(context)?,
+            }),
+            Target::Host => {
+                let (estate, host) = lab.find_host(place, context)?;
+                Aimed::Host(Host::new(estate, &host, context.clone()))
+            }
+            Target::Pool => {
+                let (estate, pool) = lab.find_pool(place, context)?;
+                Aimed::Pool(Pool::new(estate, &pool, context.clone()))
+            }
+        })
     }
 
     /// The testcase that the calling script belongs to.

@@ -47,6 +47,15 @@ impl Target {
     pub const ALL: [(&'static str, Target); 4] =
         [("none", Target::None), ("guest", Target::Guest), ("host", Target::Host), ("pool", Target::Pool)];
 
+    /// The type of what `target()` gives. A testcase that needs no machine may take what there is.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Target::None | Target::Guest => "Guest",
+            Target::Host => "Host",
+            Target::Pool => "Pool",
+        }
+    }
+
     pub fn word(self) -> &'static str {
         Target::ALL.iter().find(|(_, t)| *t == self).map_or("none", |(word, _)| word)
     }

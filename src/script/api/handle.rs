@@ -2,7 +2,7 @@
 //!
 //! To add an object: a line in each of the macros' lists.
 
-use crate::lab::{Guest, Host, Job, Network, Nic, Pool, Sim, Sr, Volume};
+use crate::lab::{Disk, Guest, Host, Job, Network, Nic, Pool, Sim, Snapshot, Sr, Vif, Volume};
 use crate::toolstack::Ref;
 use rhai::{Dynamic, Module};
 
@@ -20,6 +20,7 @@ macro_rules! whichever {
 /// Gives the types their names in scripts.
 pub fn name_types(module: &mut Module) {
     module
+        .set_custom_type::<Disk>("Disk")
         .set_custom_type::<Guest>("Guest")
         .set_custom_type::<Host>("Host")
         .set_custom_type::<Job>("Job")
@@ -27,18 +28,24 @@ pub fn name_types(module: &mut Module) {
         .set_custom_type::<Nic>("Nic")
         .set_custom_type::<Pool>("Pool")
         .set_custom_type::<Sim>("Sim")
+        .set_custom_type::<Snapshot>("Snapshot")
         .set_custom_type::<Sr>("Sr")
+        .set_custom_type::<Vif>("Vif")
         .set_custom_type::<Volume>("Volume");
 }
 
 /// An object as it is shown; nothing for a value of the language's own.
 pub fn shown(value: &Dynamic) -> Option<String> {
-    whichever!(value, [Guest, Host, Job, Network, Nic, Pool, Sim, Sr, Volume], ToString::to_string)
+    whichever!(value, [Disk, Guest, Host, Job, Network, Nic, Pool, Sim, Snapshot, Sr, Vif, Volume], ToString::to_string)
 }
 
 /// What the toolstack calls an object; nothing for a value that it does not know.
 pub fn reference(value: &Dynamic) -> Option<Ref> {
     None.or_else(|| value.read_lock::<Host>().map(|host| host.reference()))
+        .or_else(|| value.read_lock::<Disk>().map(|disk| disk.known().reference.clone()))
+        .or_else(|| value.read_lock::<Guest>().and_then(|guest| guest.reference().ok().cloned()))
+        .or_else(|| value.read_lock::<Snapshot>().map(|snapshot| snapshot.reference().clone()))
+        .or_else(|| value.read_lock::<Vif>().map(|vif| vif.known().reference.clone()))
         .or_else(|| value.read_lock::<Network>().map(|network| network.reference().clone()))
         .or_else(|| value.read_lock::<Nic>().map(|nic| nic.reference().clone()))
         .or_else(|| value.read_lock::<Pool>().map(|pool| pool.reference().clone()))
@@ -49,6 +56,10 @@ pub fn reference(value: &Dynamic) -> Option<Ref> {
 /// What an object is called for ever.
 pub fn uuid(value: &Dynamic) -> Option<String> {
     None.or_else(|| value.read_lock::<Host>().map(|host| host.uuid().to_string()))
+        .or_else(|| value.read_lock::<Disk>().map(|disk| disk.known().uuid.clone()))
+        .or_else(|| value.read_lock::<Guest>().and_then(|guest| guest.uuid().ok().map(str::to_string)))
+        .or_else(|| value.read_lock::<Snapshot>().map(|snapshot| snapshot.uuid().to_string()))
+        .or_else(|| value.read_lock::<Vif>().map(|vif| vif.known().uuid.clone()))
         .or_else(|| value.read_lock::<Network>().map(|network| network.known().uuid.clone()))
         .or_else(|| value.read_lock::<Nic>().map(|nic| nic.known().uuid.clone()))
         .or_else(|| value.read_lock::<Pool>().map(|pool| pool.uuid().to_string()))

@@ -46,7 +46,7 @@ mod lifecycle {
     /// ```
     #[rhai_fn(name = "start", pure, return_raw)]
     pub fn start_with(vm: &mut Guest, options: Map) -> Raised<()> {
-        let options = option::read::<StartOptions>("start", options)?;
+        let options = option::read::<StartOptions>("start", option::plain(options))?;
         told(vm, vm.start(&options))
     }
 
@@ -126,7 +126,7 @@ mod lifecycle {
     /// ```
     #[rhai_fn(name = "resume", pure, return_raw)]
     pub fn resume_with(vm: &mut Guest, options: Map) -> Raised<()> {
-        let options = option::read::<StartOptions>("resume", options)?;
+        let options = option::read::<StartOptions>("resume", option::plain(options))?;
         told(vm, vm.resume(&options))
     }
 

@@ -10,14 +10,18 @@
 //! takes `&mut` of it is `pure`, or it could not be called on a constant.
 
 mod data;
+mod disk;
+mod duplicate;
 mod files;
 mod flow;
 mod guest;
 mod handle;
+mod hardware;
 mod host;
 mod job;
 mod json;
 mod lifecycle;
+mod migration;
 mod network;
 mod nic;
 mod option;
@@ -27,8 +31,10 @@ mod reboot;
 mod record;
 mod result;
 mod sim;
+mod snapshot;
 mod sr;
 mod testcase;
+mod vif;
 mod vm;
 mod volume;
 mod windows;
@@ -46,12 +52,16 @@ pub type Chapter = (&'static str, &'static str, fn() -> Module);
 /// Everything that scripts can name, sorted by chapter.
 pub const TABLE: &[Chapter] = &[
     ("data", "numbers, sizes, texts, tables and files on the controller", data::module),
+    ("disk", "a disk of a guest, and its CD drive", disk::module),
+    ("duplicate", "guests from guests: clones, copies, images; and the end of a guest", duplicate::module),
     ("files", "files and directories of a guest", files::module),
     ("flow", "steps, loops, waits, clean-ups and work side by side", flow::module),
     ("guest", "a machine: what it is, commands in it, its processes, tools and logs", guest::module),
+    ("hardware", "how many processors and how much memory a guest has, and what it sees", hardware::module),
     ("host", "a host: what it is, commands in its control domain, what is on it", host::module),
     ("job", "a command in the background of a guest", job::module),
     ("lifecycle", "starting guests, and taking them through their states", lifecycle::module),
+    ("migration", "guests that move from host to host", migration::module),
     ("network", "the networks of a pool: bridges, VLANs and bonds", network::module),
     ("nic", "a network interface of a host", nic::module),
     ("pool", "a pool: its hosts, its master, what all of them share", pool::module),
@@ -60,8 +70,10 @@ pub const TABLE: &[Chapter] = &[
     ("record", "fields of the objects of a pool, in the toolstack's own words", record::module),
     ("result", "measured values, judgements and subcases", result::module),
     ("sim", "trouble on demand, where the pool is a simulated one", sim::module),
+    ("snapshot", "what a guest was at a moment: snapshots and checkpoints", snapshot::module),
     ("sr", "a storage repository", sr::module),
     ("testcase", "the log, arguments, variables and machines of the testcase", testcase::module),
+    ("vif", "a network interface of a guest", vif::module),
     ("vm", "what a guest is to its hypervisor: its record, its host, its fields", vm::module),
     ("volume", "a virtual disk on an SR, whether a guest uses it or not", volume::module),
     ("windows", "what only a guest with Windows has: its registry, firewall, desktop, and PowerShell", windows::module),

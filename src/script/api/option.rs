@@ -33,6 +33,14 @@ pub fn plain(options: Map) -> Map {
     options.into_iter().map(|(name, value)| (name, named(value))).collect()
 }
 
+/// What an argument names: an object of the library by its uuid, or a text.
+pub fn thing(method: &str, name: &str, value: &Dynamic) -> Raised<String> {
+    handle::uuid(value).or_else(|| value.is_string().then(|| show::plain(value))).ok_or_else(|| {
+        let what = format!("the `{name}` of `{method}` is {}, expected one or its name", show::value(value, 60));
+        misuse(what, None)
+    })
+}
+
 fn named(value: Dynamic) -> Dynamic {
     if let Some(uuid) = handle::uuid(&value) {
         return uuid.into();

@@ -2,7 +2,7 @@
 
 use crate::event::Level;
 use crate::lab::Guest;
-use crate::script::case::Case;
+use crate::script::case::{Aimed, Case};
 use crate::script::failure::{Raised, misuse, raise};
 use crate::script::show;
 use rhai::plugin::*;
@@ -133,16 +133,21 @@ mod testcase {
         Ok(typed.map_err(|e| raise(&case.context, &e))?.remove(name).unwrap_or_default())
     }
 
-    /// Gives the machine that the testcase is to run against: the one that its sequence names, or else the first `--guest`.
+    /// Gives what the testcase is to run on: a guest, or the host or pool that its meta() says (`target: "host"`). It is the one that
+    /// the sequence names, or else the first.
     ///
     /// ```rhai
     /// let vm = target();
     /// log(vm.name);
     /// ```
     #[rhai_fn(return_raw)]
-    pub fn target(call: NativeCallContext) -> Raised<Guest> {
+    pub fn target(call: NativeCallContext) -> Raised<Dynamic> {
         let case = Case::of(&call)?;
-        case.target().map_err(|e| raise(&case.context, &e))
+        Ok(match case.target().map_err(|e| raise(&case.context, &e))? {
+            Aimed::Guest(guest) => Dynamic::from(guest),
+            Aimed::Host(host) => Dynamic::from(host),
+            Aimed::Pool(pool) => Dynamic::from(pool),
+        })
     }
 
     /// Gives a guest by its name.

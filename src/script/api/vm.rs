@@ -4,7 +4,7 @@
 
 use super::guest::{signed, told};
 use super::json;
-use crate::lab::Guest;
+use crate::lab::{Guest, Host};
 use crate::script::failure::Raised;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Module};
@@ -47,6 +47,38 @@ mod vm {
     #[rhai_fn(get = "uuid", pure, return_raw)]
     pub fn uuid(vm: &mut Guest) -> Raised<String> {
         told(vm, vm.uuid()).map(str::to_string)
+    }
+
+    /// Gives the host that the guest runs on now, or `()` while it is down.
+    ///
+    /// ```rhai
+    /// check(guest("guest1").host == host("host1"), "it was started there");
+    /// ```
+    #[rhai_fn(get = "host", pure, return_raw)]
+    pub fn host(vm: &mut Guest) -> Raised<Dynamic> {
+        find_host(vm)
+    }
+
+    /// Looks for the host that the guest runs on now, and gives it, or `()` while it is down.
+    ///
+    /// ```rhai
+    /// log(guest("guest1").find_host().name);
+    /// ```
+    #[rhai_fn(pure, return_raw)]
+    pub fn find_host(vm: &mut Guest) -> Raised<Dynamic> {
+        let Some(record) = told(vm, vm.find_host())? else { return Ok(Dynamic::UNIT) };
+        let estate = told(vm, vm.estate())?.clone();
+        Ok(Dynamic::from(Host::new(estate, &record, vm.context().clone())))
+    }
+
+    /// Gives the reference by which the toolstack knows the guest. Calls of `xapi` take the guest itself as well.
+    ///
+    /// ```rhai
+    /// log(guest("guest1").ref);
+    /// ```
+    #[rhai_fn(get = "ref", pure, return_raw)]
+    pub fn reference(vm: &mut Guest) -> Raised<String> {
+        told(vm, vm.reference()).map(|reference| reference.id.to_string())
     }
 
     /// Gives the number of virtual processors of the guest: while it runs those that it has, else those that it will start with.

@@ -51,6 +51,9 @@ impl<'k> Walk<'k> {
         let names: Vec<Option<&str>> = given.iter().map(|kind| kind.name()).collect();
         let mut fitting = forms.iter().filter(|form| form.takes(&names)).peekable();
         if fitting.peek().is_some() {
+            if call.name == "target" {
+                return self.subject.target.map_or(Type::Unknown, Type::Known);
+            }
             return common(fitting.map(|form| form.returns.as_deref()));
         }
         if own.is_empty() && forms.is_empty() {

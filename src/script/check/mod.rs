@@ -43,6 +43,8 @@ struct Subject<'k> {
     imports: &'k HashMap<String, Arc<import::Imported>>,
     /// The arguments that its meta() declares; nothing when they are not known.
     args: Option<&'k Map>,
+    /// What `target()` gives; nothing when it is not known, as in a module.
+    target: Option<&'static str>,
     is_testcase: bool,
 }
 
@@ -117,8 +119,9 @@ fn read_as(scripts: &Arc<Scripts>, engine: &Engine, name: &str, text: &str, impo
         Ok(None)
     };
     let args = meta.as_ref().ok().and_then(|meta| meta.as_ref().map(|m| m.args.clone()));
-    let subject =
-        Subject { name, text, source: &source, facts: &facts, known, imports: &imports, args: args.as_ref(), is_testcase };
+    let target = meta.as_ref().ok().and_then(|meta| Some(meta.as_ref()?.target.kind()));
+    let args = args.as_ref();
+    let subject = Subject { name, text, source: &source, facts: &facts, known, imports: &imports, args, target, is_testcase };
     let mut diagnostics = source.errors.clone();
     diagnostics.extend(wrong);
     diagnostics.extend(shape::check(&subject));
