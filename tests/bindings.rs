@@ -35,7 +35,7 @@ enum Stage {
 
 impl Stage {
     fn of(chapter: &str, example: &str) -> Stage {
-        let objects = ["guest(\"guest1\")", "host()", "pool()", "sim()"];
+        let objects = ["guest(\"guest", "host(", "hosts()", "pool(", "pools()", "sim()"];
         match chapter {
             "windows" => Stage::Windows,
             _ if objects.iter().any(|object| example.contains(object)) => Stage::Pool,
