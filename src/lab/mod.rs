@@ -9,6 +9,8 @@
 
 mod access;
 mod address;
+mod agent;
+pub mod alias;
 mod command;
 mod disk;
 mod distro;
@@ -20,6 +22,7 @@ mod files;
 mod guest;
 mod hands;
 mod hardware;
+mod health;
 mod hold;
 mod host;
 mod job;

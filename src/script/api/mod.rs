@@ -17,6 +17,7 @@ mod flow;
 mod guest;
 mod handle;
 mod hardware;
+mod health;
 mod host;
 mod job;
 mod json;
@@ -58,6 +59,7 @@ pub const TABLE: &[Chapter] = &[
     ("flow", "steps, loops, waits, clean-ups and work side by side", flow::module),
     ("guest", "a machine: what it is, commands in it, its processes, tools and logs", guest::module),
     ("hardware", "how many processors and how much memory a guest has, and what it sees", hardware::module),
+    ("health", "whether a guest is what it should be; its agent and its console", health::module),
     ("host", "a host: what it is, commands in its control domain, what is on it", host::module),
     ("job", "a command in the background of a guest", job::module),
     ("lifecycle", "starting guests, and taking them through their states", lifecycle::module),
