@@ -46,7 +46,7 @@ impl Guest {
                 Ok(())
             });
         }
-        if self.is_windows() {
+        if self.is_windows()? {
             let what = format!("`{}` runs Windows: its agent cannot be installed from here", self.name());
             return Err(Error::new(Kind::Unsupported, what).blame(Blame::Lab));
         }
