@@ -35,6 +35,7 @@ struct Inner {
     bus: Bus,
     case: Option<CaseId>,
     dir: PathBuf,
+    began: Instant,
     now: Mutex<Now>,
     next_action: AtomicU64,
     lines: AtomicU64,
@@ -56,7 +57,7 @@ impl Context {
     pub fn new(bus: Bus, case: Option<CaseId>, dir: PathBuf, cancel: Cancel) -> Context {
         let now = Now { cancel, calls: VecDeque::new(), running: Vec::new(), progress: (Instant::now(), 0) };
         let (now, next_action, lines) = (Mutex::new(now), AtomicU64::new(1), AtomicU64::new(0));
-        Context(Arc::new(Inner { bus, case, dir, now, next_action, lines }))
+        Context(Arc::new(Inner { bus, case, dir, began: Instant::now(), now, next_action, lines }))
     }
 
     pub fn case(&self) -> Option<&CaseId> {
@@ -65,6 +66,11 @@ impl Context {
 
     pub fn bus(&self) -> &Bus {
         &self.0.bus
+    }
+
+    /// For how long this work has gone on.
+    pub fn age(&self) -> Duration {
+        self.0.began.elapsed()
     }
 
     /// The directory for files of this work. It may not exist yet: see [`Context::file`].

@@ -14,7 +14,7 @@ use crate::toolstack::{self, Ref};
 use crate::unit::show_size;
 use crate::wire::{Command, Output, Status};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The most output of one command that the testcase's log repeats.
 const LOGGED_OUTPUT: usize = 4096;
@@ -38,8 +38,6 @@ pub(super) struct Vm {
 
 /// What one testcase has on one machine.
 pub(super) struct Held {
-    /// When the testcase first asked for the machine.
-    pub since: Instant,
     pub temp_dirs: Vec<String>,
     pub jobs: Vec<Job>,
     /// Patterns of further log files.
@@ -71,7 +69,7 @@ impl Guest {
     }
 
     fn known_as(vm: Option<Arc<Vm>>, place: Arc<Place>, context: Context) -> Guest {
-        let held = Held { since: Instant::now(), temp_dirs: Vec::new(), jobs: Vec::new(), log_files: Vec::new() };
+        let held = Held { temp_dirs: Vec::new(), jobs: Vec::new(), log_files: Vec::new() };
         Guest { place, vm, context, held: Arc::new(Mutex::new(held)) }
     }
 

@@ -1,13 +1,16 @@
-//! A guest's logs after a failure: one command gathers them, one stream brings them, and the kernel's log is read for trouble.
+//! A machine's logs after a failure: one command gathers them, one stream brings them, and what is new in them is read for trouble.
 //!
-//! To fetch more: a row in `FILES` or `COMMANDS`.
+//! A host's control domain is a machine like any other: what only hosts have is fetched where it is.
+//!
+//! To fetch more: a row in `FILES` or `COMMANDS`; to look for more trouble in what was fetched: `scan`.
 
 use super::command::quote_pattern;
 use super::guest::Guest;
-use super::scan::scan;
+use super::scan::{self, scan};
 use super::wait::Patience;
-use crate::error::{Result, Whereabouts};
+use crate::error::{Kind, Result, Whereabouts};
 use crate::event::Level;
+use crate::toolstack::PowerState;
 use crate::unit::show_size;
 use crate::wire::Command;
 use std::io::{BufRead, BufReader, Write};
@@ -23,7 +26,18 @@ const COMMANDS: &[(&str, &str)] = &[
     ("processes.txt", "ps -ef 2>/dev/null || ps"),
     ("network.txt", "ip addr 2>/dev/null || ifconfig -a; echo; ip route 2>/dev/null || route -n"),
     ("mounts.txt", "cat /proc/mounts"),
-    ("journal.txt", "journalctl -b --no-pager -n 50000"),
+    ("hypervisor-log.txt", "xl dmesg"),
+    ("hypervisor.txt", "xl info; echo; xl vcpu-list"),
+    ("domains.txt", "list_domains -all"),
+    ("domains-xl.txt", "xl list -v"),
+    ("tasks.txt", "xe task-list params=all"),
+    ("guests.txt", "xe vm-list is-control-domain=false params=uuid,name-label,power-state,resident-on,dom-id"),
+    ("storage.txt", "xe sr-list params=uuid,name-label,type,physical-size,physical-utilisation,PBDs"),
+    ("plugs.txt", "xe pbd-list"),
+    ("bridges.txt", "ovs-vsctl show"),
+    ("tapdisks.txt", "tap-ctl list"),
+    ("xenstore.txt", "xenstore-ls -f"),
+    ("journal.txt", "journalctl -b --no-pager -n 50000 --since \"@$since\""),
     ("journal-before.txt", "journalctl -k -b -1 --no-pager -n 2000"),
 ];
 
@@ -39,7 +53,21 @@ const FILES: &[&str] = &[
     "/var/log/daemon.log",
     "/var/log/user.log",
     "/var/log/boot.log",
+    "/var/log/xensource.log",
+    "/var/log/xensource.log.1",
+    "/var/log/SMlog",
+    "/var/log/SMlog.1",
+    "/var/log/xha.log",
+    "/var/log/xen-dmesg",
+    "/var/log/xenstored-access.log",
+    "/var/log/v6d.log",
+    "/var/log/blktap/*.log",
+    "/var/log/openvswitch/*.log",
+    "/var/log/xcp-networkd.log",
     "/var/log/xen/*.log",
+    "/var/log/xen/console/*",
+    "/var/crash/*/*.log",
+    "/var/crash/*/*.txt",
     "/var/log/libvirt/qemu/*.log",
     "/var/log/cloud-init.log",
     "/var/log/cloud-init-output.log",
@@ -50,6 +78,15 @@ const LARGEST: u64 = 5 << 20;
 
 /// Of one machine no more than this.
 const BUDGET: u64 = 20 << 20;
+
+/// Of all machines of a testcase no more than this together.
+const WHOLE_BUDGET: u64 = 200 << 20;
+
+/// Two clocks are not quite one.
+const MARGIN: f64 = 2.0;
+
+/// Leaves out what is older than the testcase.
+const FRESH: &str = include_str!("fresh.awk");
 
 /// A part of the stream: what it is, and where its bytes went.
 struct Part {
@@ -72,12 +109,21 @@ impl Guest {
         Ok(())
     }
 
-    /// Fetches the standard logs and those of [`Guest::add_log_file`] into the testcase's directory, and warns of trouble in the
-    /// kernel's log since the testcase began. A machine that does not answer gives a warning and no error.
+    /// Fetches the standard logs and those of [`Guest::add_log_file`] into the testcase's directory, without what was there before the
+    /// testcase began, and warns of trouble in them. A machine that does not answer gives a warning and no error.
     ///
     /// # Errors
     /// The files cannot be written here; `Cancelled`.
     pub fn collect_logs(&self) -> Result<()> {
+        self.collect_some_logs(BUDGET)
+    }
+
+    /// As [`Guest::collect_logs`], as one of so many machines.
+    pub(super) fn collect_logs_among(&self, machines: usize) -> Result<()> {
+        self.collect_some_logs(BUDGET.min(WHOLE_BUDGET / machines.max(1) as u64))
+    }
+
+    fn collect_some_logs(&self, budget: u64) -> Result<()> {
         self.told("collect logs", |action| {
             if let Some(why) = self.silence()? {
                 self.context().log(Level::Warning, format!("no logs of {}: {why}", self.name()));
@@ -90,7 +136,7 @@ impl Guest {
                 return Ok(());
             }
             let boundary = boundary();
-            let script = self.gather(&boundary)?;
+            let script = self.gather(&boundary, budget)?;
             let directory = plain(self.name());
             let stream = self.context().file(&format!("{directory}/.stream"))?;
             let mut command = Command::new(&script, self.patience(Patience::LOGS).limit);
@@ -116,14 +162,61 @@ impl Guest {
         })
     }
 
+    /// Takes the host that it runs on into the testcase's hands, for its logs; what has no host, or one that does not answer, has none.
+    pub(super) fn hold_its_host(&self) {
+        let Ok(vm) = self.vm() else { return };
+        let found = vm.estate.ask(self.context(), |toolstack, watch| {
+            let guest = toolstack.guest(&vm.reference, watch)?;
+            guest.host.map(|host| toolstack.host(&host, watch)).transpose()
+        });
+        if let Ok(Some(host)) = found
+            && let Err(error) = vm.estate.control_domain(&host, self.context())
+        {
+            self.context().log(Level::Warning, format!("no logs of {}: {}", host.name, error.what));
+        }
+    }
+
+    /// Keeps the picture on its console among its logs, where its hypervisor gives one.
+    pub(super) fn keep_its_picture(&self) {
+        let Ok(vm) = self.vm() else { return };
+        let result = vm.estate.ask(self.context(), |toolstack, watch| match toolstack.guest(&vm.reference, watch)?.state {
+            PowerState::Up | PowerState::Paused => toolstack.screenshot(&vm.reference, watch).map(Some),
+            _ => Ok(None),
+        });
+        let kept = result.and_then(|picture| {
+            let Some((bytes, ending)) = picture else { return Ok(()) };
+            let path = self.context().file(&format!("{}/console.{ending}", plain(self.name())))?;
+            std::fs::write(&path, bytes).at(format_args!("write `{}`", path.display()))?;
+            self.context().attach(&path);
+            Ok(())
+        });
+        match kept {
+            Err(error) if error.kind != Kind::Unsupported => {
+                self.context().log(Level::Warning, format!("no picture of the console of {}: {}", self.name(), error.what));
+            }
+            _ => {}
+        }
+    }
+
     /// The command that prints everything, each part after a line with the boundary and its name.
-    fn gather(&self, boundary: &str) -> Result<String> {
+    fn gather(&self, boundary: &str, budget: u64) -> Result<String> {
         use std::fmt::Write as _;
         let extra: Vec<String> = self.held().log_files.clone();
+        let age = (self.context().age().as_secs_f64() + MARGIN).ceil();
+        let fresh = super::command::quote(FRESH)?;
         let mut script = format!(
-            "LC_ALL=C; export LC_ALL; PATH=\"$PATH:/usr/sbin:/sbin\"\nmark() {{ printf '\\n%s %s\\n' {boundary} \"$1\"; }}\n\
+            "LC_ALL=C; export LC_ALL; PATH=\"$PATH:/usr/sbin:/sbin:/opt/xensource/bin\"\n\
+             mark() {{ printf '\\n%s %s\\n' {boundary} \"$1\"; }}\n\
              command -v timeout >/dev/null && limit='timeout 20' || limit=\n\
-             file() {{ [ -f \"$1\" ] && [ -r \"$1\" ] && mark \"$1\" && tail -c {LARGEST} \"$1\"; }}\n{{\n"
+             since=$(( $(date +%s) - {age} )); export since\n\
+             local=$(date -d \"@$since\" '+%Y-%m-%d %H:%M:%S'); utc=$(date -u -d \"@$since\" '+%Y-%m-%d %H:%M:%S')\n\
+             fresh() {{ if command -v awk >/dev/null; then awk -v since=\"$local\" -v since_utc=\"$utc\" {fresh}; else cat; fi; }}\n\
+             is_old() {{ changed=$(stat -c %Y \"$1\") && [ \"$changed\" -lt \"$since\" ]; }}\n\
+             file() {{ [ -f \"$1\" ] && [ -r \"$1\" ] || return; case \"$1\" in\n\
+             /var/log/*.[0-9]) is_old \"$1\" || {{ mark \"$1\"; tail -c {LARGEST} \"$1\" | fresh; }};;\n\
+             /var/log/*) mark \"$1\"; tail -c {LARGEST} \"$1\" | fresh;;\n\
+             /var/crash/*) is_old \"$1\" || {{ mark \"$1\"; tail -c {LARGEST} \"$1\"; }};;\n\
+             *) mark \"$1\"; tail -c {LARGEST} \"$1\";; esac; }}\n{{\n"
         );
         for (name, command) in COMMANDS {
             let quoted = super::command::quote(command)?;
@@ -137,27 +230,39 @@ impl Guest {
         for pattern in FILES.iter().map(ToString::to_string).chain(extra) {
             let _ = writeln!(script, "for f in {}; do file \"$f\"; done", quote_pattern(&pattern)?);
         }
-        let _ = write!(script, "}} 2>/dev/null | head -c {BUDGET}");
+        let _ = write!(script, "}} 2>/dev/null | head -c {budget}");
         Ok(script)
     }
 
     fn warn_of_trouble(&self, parts: &[Part]) -> Result<()> {
-        let read = |name: &str| -> Result<Option<String>> {
-            let Some(part) = parts.iter().find(|p| p.name == name) else { return Ok(None) };
-            let bytes = std::fs::read(&part.path).at(format_args!("read `{}`", part.path.display()))?;
-            Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
-        };
-        let Some(log) = read("dmesg.txt")? else { return Ok(()) };
-        let uptime = read("uptime.txt")?.and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
-        // A second for two clocks that are not quite one.
-        let since = uptime.map_or(0.0, |up| up - self.held().since.elapsed().as_secs_f64() - 1.0);
-        for trouble in scan(&log, since) {
-            let older = if trouble.is_maybe_older || uptime.is_none() { ", maybe from before the testcase" } else { "" };
-            let text = format!("{} on {}: {}{older}", trouble.meaning, self.name(), trouble.line);
-            self.context().log(Level::Warning, text);
+        let warn = |text: String| self.context().log(Level::Warning, text);
+        if let Some(log) = read(parts, "dmesg.txt")? {
+            let uptime = read(parts, "uptime.txt")?.and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
+            let since = uptime.map_or(0.0, |up| up - self.context().age().as_secs_f64() - MARGIN / 2.0);
+            for trouble in scan(&log, since) {
+                let older = if trouble.is_maybe_older || uptime.is_none() { ", maybe from before the testcase" } else { "" };
+                warn(format!("{} on {}: {}{older}", trouble.meaning, self.name(), trouble.line));
+            }
+        }
+        for part in parts {
+            let Some(rows) = scan::rows_for(&part.name) else { continue };
+            let Some(log) = read(parts, &part.name)? else { continue };
+            for trouble in scan::scan_fresh(rows, &log) {
+                warn(format!("{} on {}: {} ({})", trouble.meaning, self.name(), trouble.line, part.name));
+            }
+        }
+        if let Some(table) = read(parts, "df.txt")? {
+            scan::full_disks(&table).into_iter().for_each(|disk| warn(format!("a disk of {} is almost full: {disk}", self.name())));
         }
         Ok(())
     }
+}
+
+/// The text of a part, if there is one.
+fn read(parts: &[Part], name: &str) -> Result<Option<String>> {
+    let Some(part) = parts.iter().find(|p| p.name == name) else { return Ok(None) };
+    let bytes = std::fs::read(&part.path).at(format_args!("read `{}`", part.path.display()))?;
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// A line that no log has in it.
@@ -279,5 +384,45 @@ mod tests {
         {
             assert_eq!(plain(name), plain_name);
         }
+    }
+
+    /// What the machine's `awk` makes of a log; nothing where there is none.
+    fn fresh(log: &str) -> Option<String> {
+        let mut awk = std::process::Command::new("awk")
+            .args(["-v", "since=2026-11-23 01:02:03", "-v", "since_utc=2026-11-23 00:02:03", FRESH])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .ok()?;
+        awk.stdin.take().unwrap().write_all(log.as_bytes()).unwrap();
+        Some(String::from_utf8(awk.wait_with_output().unwrap().stdout).unwrap())
+    }
+
+    #[test]
+    fn only_what_is_new_of_a_log_is_kept_with_a_few_lines_before() {
+        const MARK: &str = "----- the testcase began about here -----\n";
+        if fresh("").is_none() {
+            eprintln!("SKIPPED: there is no awk here");
+            return;
+        }
+        let check = |old: &str, new: &str| {
+            assert_eq!(fresh(&format!("{old}{new}")).unwrap(), format!("{old}{MARK}{new}"));
+            assert_eq!(fresh(new).unwrap(), new);
+            assert_eq!(fresh(old).unwrap(), old);
+        };
+        check("Nov 23 01:02:02 h1 old\n", "Nov 23 01:02:03 h1 new\n  of it\nNov 23 01:02:02 late\n");
+        check("Nov  9 23:59:59 old\n", "Dec  1 00:00:00 new\n");
+        check("2026-11-23T01:02:02.9+00:00 old\n", "2026-11-23T01:02:03+00:00 new\n");
+        check("2026-11-22 23:00:00 old\n", "2027-01-01 00:00:00 new\n");
+        check("[20261123T00:02:02.1Z|debug|h1|1 ||x] old\n", "[20261123T00:02:03.1Z|debug|h1|1 ||x] new\n");
+        check("[20261123T01:02:02.1|debug] old\n", "[20261123T01:02:03.1|debug] new\n");
+        // No year is written: January comes after this November.
+        check("Jun  1 00:00:00 old\n", "Jan  1 00:00:00 new\n");
+        let old: String = (0..100).map(|n| format!("Nov 23 01:00:00 line {n}\n")).collect();
+        let kept = fresh(&format!("{old}Nov 23 02:00:00 new\n")).unwrap();
+        assert!(kept.starts_with("Nov 23 01:00:00 line 80\n") && kept.lines().count() == 22, "{kept}");
+        let bare: String = (0..100).map(|n| format!("no stamp {n}\n")).collect();
+        assert_eq!(fresh(&bare).unwrap(), bare);
+        assert_eq!(fresh("short\n").unwrap(), "short\n");
     }
 }

@@ -257,12 +257,25 @@ impl Lab {
         self.hands.held(context).into_iter().chain(estates.iter().flat_map(|estate| estate.hands.held(context))).collect()
     }
 
-    /// Fetches the logs of the machines that the testcase has asked for. What cannot be fetched is a warning.
+    /// Fetches the logs of the machines that the testcase has asked for and of the hosts that they run on, side by side, and pictures
+    /// of the guests' consoles. What cannot be fetched is a warning.
     pub fn collect_logs(&self, context: &Context) {
-        for guest in self.held(context) {
-            if let Err(error) = guest.collect_logs() {
+        let asked = self.held(context);
+        for guest in &asked {
+            guest.hold_its_host();
+        }
+        let machines = self.held(context);
+        let collect = |guest: &Guest| {
+            if asked.iter().any(|one| one.is_same(guest)) {
+                guest.keep_its_picture();
+            }
+            if let Err(error) = guest.collect_logs_among(machines.len()) {
                 context.log(Level::Warning, format!("the logs of {} are not complete: {}", guest.name(), error.what));
             }
+            Ok(())
+        };
+        if let Err(error) = super::several::each(&machines, context, collect) {
+            context.log(Level::Warning, format!("the logs are not complete: {}", error.what));
         }
     }
 

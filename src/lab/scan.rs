@@ -1,6 +1,7 @@
-//! Trouble in a kernel's log: panics, oopses, the OOM killer, crashed programs, broken disks.
+//! Trouble in logs: panics, oopses, the OOM killer, crashed programs, broken disks in a kernel's; exceptions in a toolstack's.
 //!
-//! To look for more: a row in `TROUBLE`; what looks like trouble and is none: a row in `HARMLESS`.
+//! To look for more: a row in `TROUBLE` for the kernel's log, in `TOOLSTACK` for another; what looks like trouble and is none: a row in
+//! `HARMLESS`.
 
 use regex::RegexSet;
 use std::collections::HashSet;
@@ -32,6 +33,35 @@ const HARMLESS: &[&str] = &[
     r"(?i)(sr\d|cdrom).*I/O error|I/O error.*\bsr\d",
     r"Command line:",
 ];
+
+/// Parts of a file's name; patterns of its lines, and what they mean.
+const TOOLSTACK: &[(&str, &[(&str, &str)])] = &[
+    (
+        "/SMlog",
+        &[
+            (r"\*{3,} .*EXCEPTION", "exception in the storage back end"),
+            (r"Raising exception \[", "exception in the storage back end"),
+            (r"tap-?ctl.*(failed|error)|tapdisk.*(crash|core|error)", "tapdisk failed"),
+            (r"VHD.*(corrupt|invalid footer)|checksum mismatch", "broken virtual disk"),
+        ],
+    ),
+    (
+        "/xensource.log",
+        &[
+            (r"Uncaught exception|Fatal error: exception", "exception in the toolstack"),
+            (r"xapi.*(Assertion failed|Stack_overflow|Out_of_memory)", "exception in the toolstack"),
+            (r"domain \S+ crashed|Domain.*has crashed", "domain crashed"),
+        ],
+    ),
+    ("/xha.log", &[(r"(?i)self-?fenc|watchdog.*(expired|timeout)", "the host fenced itself")]),
+    ("hypervisor-log.txt", &[(r"\(XEN\) .*(Xen BUG|FATAL|Panic on CPU)", "hypervisor crashed")]),
+];
+
+/// What `fresh.awk` writes above the first line that is new.
+const MARK: &str = "----- the testcase began about here -----";
+
+/// Of a disk so much is almost all.
+const FULL_PERCENT: u32 = 90;
 
 /// The most lines that one machine's log gives.
 const MOST: usize = 20;
@@ -67,6 +97,38 @@ pub fn scan(log: &str, since: f64) -> Vec<Trouble> {
     found
 }
 
+/// What is looked for in a file of this name.
+pub fn rows_for(name: &str) -> Option<&'static [(&'static str, &'static str)]> {
+    TOOLSTACK.iter().find(|(part, _)| name.contains(part)).map(|(_, rows)| *rows)
+}
+
+/// The lines of a toolstack's log since the testcase began that mean trouble, each distinct one once.
+pub fn scan_fresh(rows: &[(&'static str, &'static str)], log: &str) -> Vec<Trouble> {
+    let fresh = log.split_once(MARK).map_or(log, |(_, fresh)| fresh);
+    let Ok(set) = RegexSet::new(rows.iter().map(|row| row.0)) else { return Vec::new() };
+    let mut seen = HashSet::new();
+    let mut found = Vec::new();
+    for line in fresh.lines() {
+        let Some(row) = set.matches(line).into_iter().next() else { continue };
+        if seen.insert(without_numbers(line)) && found.len() < MOST {
+            found.push(Trouble { meaning: rows[row].1, line: crate::context::clip(line.trim(), 300), is_maybe_older: false });
+        }
+    }
+    found
+}
+
+/// The lines of `df` about disks that have almost no room.
+pub fn full_disks(table: &str) -> Vec<String> {
+    let bytes = table.split("\n\n").next().unwrap_or_default();
+    let is_full = |line: &&str| {
+        let percent = line.split_whitespace().find_map(|word| word.strip_suffix('%')?.parse::<u32>().ok());
+        // Discs and images that can only be read are always full.
+        let is_image = ["/dev/loop", "/dev/sr", "squashfs", "iso9660", "/snap/"].iter().any(|sign| line.contains(sign));
+        line.starts_with('/') && !is_image && percent.is_some_and(|p| p >= FULL_PERCENT)
+    };
+    bytes.lines().filter(is_full).map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
 /// "[   12.345678] text" or "<6>[12.3] text"; the seconds are since the start.
 fn split_stamp(raw: &str) -> (Option<f64>, &str) {
     let bare = raw.strip_prefix('<').and_then(|r| r.split_once('>')).map_or(raw, |(_, rest)| rest);
@@ -93,6 +155,32 @@ mod tests {
     fn the_patterns_are_patterns() {
         assert!(RegexSet::new(TROUBLE.iter().map(|t| t.0)).is_ok());
         assert!(RegexSet::new(HARMLESS).is_ok());
+    }
+
+    #[test]
+    fn toolstack_logs_are_read_from_where_the_testcase_began() {
+        for rows in TOOLSTACK.iter().map(|(_, rows)| rows) {
+            assert!(RegexSet::new(rows.iter().map(|row| row.0)).is_ok());
+        }
+        let log = format!(
+            "Nov 23 01:00:00 h1 SM: [1] ***** generic exception: old EXCEPTION <class 'x'>\n{MARK}\n\
+             Nov 23 01:02:00 h1 SM: [2] ***** LVHDSR: EXCEPTION <class 'util.SMException'>\n\
+             Nov 23 01:02:01 h1 SM: [3] ***** LVHDSR: EXCEPTION <class 'util.SMException'>\n\
+             Nov 23 01:02:02 h1 SM: [3] lock: released\n"
+        );
+        let found = scan_fresh(rows_for("/var/log/SMlog").unwrap(), &log);
+        assert_eq!(found.iter().map(|t| t.meaning).collect::<Vec<_>>(), ["exception in the storage back end"]);
+        assert!(found[0].line.contains("01:02:00"), "{found:?}");
+        let found = scan_fresh(rows_for("/var/log/xensource.log.1").unwrap(), "xapi: Fatal error: exception Not_found\n");
+        assert_eq!(found.len(), 1);
+        assert!(rows_for("/var/log/messages").is_none());
+    }
+
+    #[test]
+    fn full_disks_are_told() {
+        let table = "Filesystem Size Used Avail Use% Mounted on\n/dev/xvda1  18G  17G 1.0G  95% /\n/dev/sr0 1G 1G 0 100% /media\n\
+                     tmpfs 1G 1G 0 100% /run\n/dev/xvdb 1G 1M 1G 1% /b\n\nFilesystem Inodes IUsed IFree IUse% Mounted on\n/dev/xvdb 9 9 0 100% /b\n";
+        assert_eq!(full_disks(table), ["/dev/xvda1 18G 17G 1.0G 95% /"]);
     }
 
     #[test]
