@@ -95,7 +95,19 @@ const DOORS: &[(&str, &[&str])] = &[
     ("thread::sleep", &[]),
     (
         "Instant::now",
-        &["time.rs", "context.rs", "event/bus.rs", "wire/", "toolstack/xapi/", "lab/", "script/", "run/", "report/", "repl/"],
+        &[
+            "time.rs",
+            "context.rs",
+            "event/bus.rs",
+            "wire/",
+            "toolstack/xapi/",
+            "lab/",
+            "script/",
+            "run/",
+            "report/",
+            "repl/",
+            "sim/",
+        ],
     ),
 ];
 

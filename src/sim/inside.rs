@@ -103,14 +103,6 @@ pub trait Inside: Send + Sync {
     fn disk_removed(&self, _disk: &str) {}
 }
 
-/// The inside of machines that have none: nothing answers.
-pub struct Hollow;
-
-impl Inside for Hollow {
-    fn machine_up(&self, _machine: &Machine) {}
-    fn machine_down(&self, _uuid: &str, _how: Down) {}
-}
-
 /// What a machine does to itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {

@@ -15,6 +15,7 @@ mod resume;
 mod run;
 mod selection;
 mod shortcuts;
+mod sim;
 mod status;
 mod vars;
 mod words;
@@ -68,6 +69,7 @@ enum Command {
     Plan(plan::PlanArgs),
     Repl(repl::ReplArgs),
     Replay(replay::ReplayArgs),
+    Sim(sim::SimArgs),
     Status(status::StatusArgs),
     Vars(vars::VarsArgs),
 }
@@ -141,6 +143,7 @@ pub fn main() -> ExitCode {
         Some(Command::Manual(args)) => args.common.color,
         Some(Command::Plan(args)) => args.common.color,
         Some(Command::Replay(args)) => args.common.color,
+        Some(Command::Sim(args)) => args.common.color,
         Some(Command::Status(args)) => args.common.color,
         Some(Command::Repl(args)) => args.common.color,
         Some(Command::Vars(args)) => args.common.color,
@@ -159,6 +162,7 @@ pub fn main() -> ExitCode {
         Some(Command::Plan(args)) => plan::run(&io, &args),
         Some(Command::Repl(args)) => repl::run(&io, &args),
         Some(Command::Replay(args)) => replay::run(&io, &args),
+        Some(Command::Sim(args)) => sim::run(&io, &args),
         Some(Command::Status(args)) => status::run(&io, &args),
         Some(Command::Vars(args)) => vars::run(&io, &args),
     };
