@@ -202,10 +202,7 @@ mod data {
     pub fn save_file(call: NativeCallContext, name: &str, data: Dynamic) -> Raised<()> {
         let case = Case::of(&call)?;
         if !is_plain_path(name) {
-            return Err(misuse(
-                format!("`{name}` is no name of a file of the testcase"),
-                Some("use a relative path without `..`".into()),
-            ));
+            return Err(no_file(name));
         }
         let bytes = data.read_lock::<Blob>().map_or_else(|| show::plain(&data).into_bytes(), |blob| blob.clone());
         let path = case.context.file(name).map_err(|e| raise(&case.context, &e))?;
@@ -233,6 +230,28 @@ mod data {
         read().map_err(|e| raise(&case.context, &e))
     }
 
+    /// Removes a file of the testcase from its results directory; it need not be there.
+    ///
+    /// ```rhai
+    /// save_file("large.bin", "…");
+    /// remove_local("large.bin");
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn remove_local(call: NativeCallContext, name: &str) -> Raised<()> {
+        let case = Case::of(&call)?;
+        if !is_plain_path(name) {
+            return Err(no_file(name));
+        }
+        let path = case.context.dir().join(name);
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                let removed: crate::error::Result<()> = Err(e).at(format_args!("remove `{}`", path.display()));
+                removed.map_err(|e| raise(&case.context, &e))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Gives the directory of the testcase's files on the controller, made if it is not there.
     ///
     /// ```rhai
@@ -244,6 +263,10 @@ mod data {
         case.context.file(".").map_err(|e| raise(&case.context, &e))?;
         Ok(case.context.dir().display().to_string())
     }
+}
+
+fn no_file(name: &str) -> Box<rhai::EvalAltResult> {
+    misuse(format!("`{name}` is no name of a file of the testcase"), Some("use a relative path without `..`".into()))
 }
 
 /// Whether a name stays below the directory that it is joined to.

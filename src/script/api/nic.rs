@@ -136,6 +136,16 @@ mod nic {
         nic.known().bond.is_some()
     }
 
+    /// Tells whether the NIC is one of several that work as one.
+    ///
+    /// ```rhai
+    /// check(!host().nic(0).is_bonded, "it works alone");
+    /// ```
+    #[rhai_fn(get = "is_bonded", pure)]
+    pub fn is_bonded(nic: &mut Nic) -> bool {
+        nic.known().part_of.is_some()
+    }
+
     /// Tells whether the host is managed over the NIC.
     ///
     /// ```rhai
