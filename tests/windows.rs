@@ -335,7 +335,6 @@ fn what_needs_a_posix_shell_says_so() {
     let guest = &bench.guest;
     let user = ExecOptions { user: Some("root".into()), ..ExecOptions::default() };
     for error in [
-        guest.run_job("echo x", &JobOptions::default()).map(drop).unwrap_err(),
         guest.disk_space(r"c:\").map(drop).unwrap_err(),
         guest.install_tool("fio").map(drop).unwrap_err(),
         guest.crash(&WaitOptions::default()).unwrap_err(),
@@ -348,6 +347,36 @@ fn what_needs_a_posix_shell_says_so() {
     assert!(!here.guest.is_windows().unwrap());
     let place = RegPlace::new("HKLM", "Software", "x").unwrap();
     assert_eq!(here.guest.reg_get(&place).unwrap_err().kind, Kind::Unsupported);
+}
+
+#[test]
+fn jobs_run_in_the_background() {
+    let (daemon, bench) = bench();
+    let guest = &bench.guest;
+    let fed = JobOptions { input: "typed\n".into(), on_error: OnError::Return, ..JobOptions::default() };
+    let job = guest.run_job("cat\necho oops >&2\nexit /b 3", &fed).unwrap();
+    let limit = WaitOptions { timeout: Some(Duration::from_secs(20)) };
+    assert_eq!(job.wait(&limit).unwrap(), 3);
+    assert_eq!((job.output().unwrap(), job.errors().unwrap()), ("typed\n".to_string(), "oops\n".to_string()));
+    assert_eq!((job.done().unwrap(), job.rc().unwrap()), (true, Some(3)));
+
+    let long = guest.run_job("sleep 1000", &JobOptions::default()).unwrap();
+    assert_eq!((long.done().unwrap(), long.rc().unwrap()), (false, None));
+    long.kill().unwrap();
+    assert_eq!(long.rc().unwrap(), Some(137));
+
+    let failing = guest.run_job("echo it broke >&2\nexit 4", &JobOptions::default()).unwrap();
+    let error = failing.wait(&limit).unwrap_err();
+    assert!(error.what.ends_with("ended with status 4: it broke"), "{}", error.what);
+
+    let lost = guest.run_job("sleep 1000", &JobOptions::default()).unwrap();
+    daemon.restart_daemon();
+    assert!(lost.wait(&limit).unwrap_err().what.contains("vanished without a status"));
+    let lost = guest.run_job("sleep 1000", &JobOptions::default()).unwrap();
+    guest.reboot(&PowerOptions { timeout: Some(Duration::from_secs(60)), ..PowerOptions::default() }).unwrap();
+    assert!(lost.wait(&limit).unwrap_err().what.contains("was rebooted under the job"));
+    guest.clean_up().unwrap();
+    assert_eq!(std::fs::read_dir(daemon.path(r"c:\temp")).unwrap().count(), 0);
 }
 
 #[test]

@@ -5,8 +5,10 @@ use super::facts::BOOT_ID;
 use super::guest::{Guest, last_line};
 use super::option::{JobOptions, OnError, WaitOptions};
 use super::wait::{Look, Patience, until};
+use super::windows::batch_around;
 use crate::context::clip;
 use crate::error::{Blame, Details, Error, Kind, Result};
+use crate::wire::windows::{Background, Windows};
 use crate::wire::{Command, Output};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,11 +22,17 @@ struct Inner {
     on_error: OnError,
     /// Its directory there, with the files `run in out err rc pid`.
     dir: String,
-    /// Number of its process group.
-    group: u32,
+    how: How,
     boot_id: String,
     /// How it ended, once that is known.
     end: Mutex<Option<End>>,
+}
+
+/// What its processes are known by.
+enum How {
+    /// The number of their group.
+    Posix(u32),
+    Windows(Arc<dyn Windows>, Background),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +44,7 @@ enum End {
 
 /// What a look at a job shows.
 #[derive(Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Running,
     Ended(i64),
     /// Its processes are gone and it left no status.
@@ -64,8 +72,18 @@ impl Guest {
     /// `Malformed` options, `Refused` (no room for its files), `Unreachable`, `Timeout`, `Cancelled`.
     pub fn run_job(&self, command: &str, options: &JobOptions) -> Result<Job> {
         let surroundings = Surroundings { cwd: options.cwd.as_deref(), env: &options.env, user: options.user.as_deref() };
-        let text = surroundings.around(command)?;
         let job = self.told(&format!("start job: {command}"), |action| {
+            let make = |how, dir: String, boot_id| {
+                let (guest, command, on_error) = (self.clone(), command.to_string(), options.on_error);
+                Job(Arc::new(Inner { guest, command, on_error, dir, how, boot_id, end: Mutex::default() }))
+            };
+            if let Some(windows) = self.windows()? {
+                let text = batch_around(&surroundings, command)?;
+                let (background, dir, boot_id) = self.windows_start(&*windows, &text, &options.input)?;
+                action.says(format!("process {} in {dir}", background.pid));
+                return Ok(make(How::Windows(windows, background), dir, boot_id));
+            }
+            let text = surroundings.around(command)?;
             let mut start = Command::new(start_script(&text)?, self.patience(Patience::QUESTION).limit);
             start.stdin = options.input.clone().into_bytes();
             let output = self.run(&start)?;
@@ -76,15 +94,7 @@ impl Guest {
                 error.blame(Blame::Lab)
             })?;
             action.says(format!("process group {group} in {dir}"));
-            Ok(Job(Arc::new(Inner {
-                guest: self.clone(),
-                command: command.to_string(),
-                on_error: options.on_error,
-                dir,
-                group,
-                boot_id,
-                end: Mutex::default(),
-            })))
+            Ok(make(How::Posix(group), dir, boot_id))
         })?;
         // The machine holds files of it from now on.
         self.held().jobs.push(job.clone());
@@ -185,13 +195,17 @@ impl Job {
             if self.look()? != State::Running {
                 return Ok(());
             }
-            let script = format!("g={}\n{PIDS}\n{KILL}", self.0.group);
-            let output = self.0.guest.ask(&script)?;
-            let mut end = self.0.end.lock().unwrap_or_else(PoisonError::into_inner);
-            if !output.is_success() {
-                return Err(Error::new(Kind::Timeout, format!("the job `{}` outlived SIGKILL", clip(&self.0.command, 200))));
+            match &self.0.how {
+                How::Windows(windows, background) => self.0.guest.windows_end(&**windows, background)?,
+                How::Posix(group) => {
+                    let output = self.0.guest.ask(&format!("g={group}\n{PIDS}\n{KILL}"))?;
+                    if !output.is_success() {
+                        let what = format!("the job `{}` outlived SIGKILL", clip(&self.0.command, 200));
+                        return Err(Error::new(Kind::Timeout, what));
+                    }
+                }
             }
-            end.get_or_insert(End::Killed);
+            self.0.end.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(End::Killed);
             Ok(())
         })
     }
@@ -199,6 +213,9 @@ impl Job {
     /// Ends it if it runs, and removes its files.
     pub(super) fn discard(&self) -> Result<()> {
         let killed = self.kill();
+        if let How::Windows(windows, background) = &self.0.how {
+            self.0.guest.windows_end(&**windows, background)?;
+        }
         self.0.guest.remove_tree(&self.0.dir)?;
         killed
     }
@@ -214,22 +231,32 @@ impl Job {
             Some(End::Killed) => return Ok(State::Ended(137)),
             None => {}
         }
-        let (dir, group) = (quote(&self.0.dir)?, self.0.group);
-        // Its status is looked for again after its processes: it may have ended in between.
-        let script = format!(
-            "{{ {BOOT_ID}; }}; cd {dir} 2>/dev/null || {{ echo gone; exit 0; }}\ncat rc 2>/dev/null && exit 0\ng={group}\n{PIDS}\n\
-             if [ -n \"$(pids)\" ]; then echo runs; else cat rc 2>/dev/null || echo gone; fi"
-        );
-        let state = parse_state(&self.0.guest.answer(&script)?, &self.0.boot_id);
+        let state = match &self.0.how {
+            How::Windows(windows, background) => self.0.guest.windows_look(&**windows, background, &self.0.dir, &self.0.boot_id)?,
+            How::Posix(group) => self.look_posix(*group)?,
+        };
         if let State::Ended(code) = state {
             *self.0.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(End::Exited(code));
         }
         Ok(state)
     }
 
+    fn look_posix(&self, group: u32) -> Result<State> {
+        let dir = quote(&self.0.dir)?;
+        // Its status is looked for again after its processes: it may have ended in between.
+        let script = format!(
+            "{{ {BOOT_ID}; }}; cd {dir} 2>/dev/null || {{ echo gone; exit 0; }}\ncat rc 2>/dev/null && exit 0\ng={group}\n{PIDS}\n\
+             if [ -n \"$(pids)\" ]; then echo runs; else cat rc 2>/dev/null || echo gone; fi"
+        );
+        Ok(parse_state(&self.0.guest.answer(&script)?, &self.0.boot_id))
+    }
+
     fn streams(&self) -> Result<Output> {
-        let script = format!("cd {} && cat out && cat err >&2", quote(&self.0.dir)?);
         let guest = &self.0.guest;
+        if let How::Windows(windows, _) = &self.0.how {
+            return guest.windows_streams(&**windows, &self.0.dir);
+        }
+        let script = format!("cd {} && cat out && cat err >&2", quote(&self.0.dir)?);
         let output = guest.run(&Command::new(&script, guest.patience(Patience::COPY).limit))?;
         if output.is_success() { Ok(output) } else { Err(guest.refused(&script, &output)) }
     }

@@ -217,7 +217,13 @@ impl Guest {
     fn boot_id_within(&self, limit: Duration, cancel: &Cancel) -> Result<String> {
         let transport = self.place().transport();
         let own = cancel.child_with_limit(&format!("look at {}", self.name()), limit);
-        if let Some(windows) = transport.windows(&own)? {
+        let known = transport.windows(&own).map_err(|error| {
+            if !own.is_raised() || cancel.is_raised() {
+                return error;
+            }
+            Error { what: format!("no answer within {}", crate::unit::show_duration(limit)), ..error }
+        });
+        if let Some(windows) = known? {
             return windows::look(&*windows, limit, cancel);
         }
         let output = transport.exec(&Command::new(BOOT_ID, limit), cancel)?;

@@ -1,4 +1,5 @@
-//! The ways to reach the inside of a machine: SSH, or this machine itself; and the way to what answers HTTP.
+//! The ways to reach the inside of a machine: SSH, the execution daemon of Windows, PowerShell, or this machine itself; and the way to
+//! what answers HTTP.
 //!
 //! Never true here: that anything waits without a limit, retries on its own account, publishes an event or knows what a guest is.
 //! Each call does one thing when asked and says how it went.

@@ -5,7 +5,7 @@
 //! # Source
 //! `reference/library.md` 9.1, "Modern path".
 
-use super::windows::{Down, Hive, RegData, RegPlace, Windows, batch_file, odd_type};
+use super::windows::{Background, Down, Hive, RegData, RegPlace, Windows, batch_file, odd_type};
 use super::{Command, Entry, Output, Status, Transport};
 use crate::error::{Blame, Error, Kind, Result};
 use crate::time::Cancel;
@@ -261,7 +261,7 @@ impl Windows for PowerShell {
 
     fn send_keys(&self, _: &[String], _: &Cancel) -> Result<()> {
         let what = format!("keys cannot be sent to {}: SSH has no desktop there", self.machine());
-        Err(Error::new(Kind::Unsupported, what).blame(Blame::Lab).help("the execution daemon, which runs on the desktop, can"))
+        Err(Error::new(Kind::Unsupported, what).blame(Blame::User).help("the execution daemon, which runs on the desktop, can"))
     }
 
     fn glob(&self, pattern: &str, cancel: &Cancel) -> Result<Vec<String>> {
@@ -293,6 +293,27 @@ impl Windows for PowerShell {
             quote(path)
         );
         self.ask(&script, cancel).map_err(|e| missing(e, &format!("`{path}`")))
+    }
+
+    /// By WMI: what an SSH session starts itself ends with it.
+    fn start(&self, batch: &str, cancel: &Cancel) -> Result<Background> {
+        let line = quote(&format!("cmd.exe /d /c \"{batch}\""));
+        let script = format!(
+            "$p = Invoke-WmiMethod -Class Win32_Process -Name Create -ArgumentList {line}\n\
+             if ($p.ReturnValue -ne 0) {{ throw \"Win32_Process.Create says $($p.ReturnValue)\" }}\n$p.ProcessId"
+        );
+        Ok(Background { pid: self.read(&script, cancel)?, reference: String::new() })
+    }
+
+    fn runs(&self, background: &Background, cancel: &Cancel) -> Result<bool> {
+        let found = format!("@(Get-Process -Id {} -ErrorAction SilentlyContinue).Count", background.pid);
+        Ok(self.read::<u32>(&found, cancel)? > 0)
+    }
+
+    fn end(&self, background: &Background, cancel: &Cancel) -> Result<()> {
+        let pid = background.pid;
+        self.ask(&format!("$ErrorActionPreference = 'Continue'\ntaskkill.exe /f /t /pid {pid} 2>&1 | Out-Null\nexit 0"), cancel)
+            .map(drop)
     }
 
     fn macs(&self, cancel: &Cancel) -> Result<Vec<String>> {

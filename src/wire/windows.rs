@@ -97,6 +97,24 @@ pub trait Windows: Transport {
     /// As [`Transport::read_file`].
     fn sha1(&self, path: &str, cancel: &Cancel) -> Result<String>;
 
+    /// Starts a batch file, whose end is not waited for and which is not ended with the connection.
+    ///
+    /// # Errors
+    /// As [`Transport::exec`].
+    fn start(&self, batch: &str, cancel: &Cancel) -> Result<Background>;
+
+    /// Whether it still runs.
+    ///
+    /// # Errors
+    /// As [`Windows::env`].
+    fn runs(&self, background: &Background, cancel: &Cancel) -> Result<bool>;
+
+    /// Ends it if it runs, with all that it started, and forgets it.
+    ///
+    /// # Errors
+    /// As [`Windows::env`].
+    fn end(&self, background: &Background, cancel: &Cancel) -> Result<()>;
+
     /// The hardware addresses of its network interfaces, with colons.
     ///
     /// # Errors
@@ -121,6 +139,15 @@ pub trait Windows: Transport {
 pub enum Down {
     Reboot,
     Shutdown,
+}
+
+/// A batch file under way in the background.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Background {
+    /// Of its shell.
+    pub pid: u32,
+    /// What the daemon knows it by; empty where there is none.
+    pub reference: String,
 }
 
 /// Which half of the registry.
@@ -223,7 +250,7 @@ pub fn quote_path(path: &str) -> Result<String> {
 }
 
 /// The bytes of a batch file with this text: lines as Windows ends them, letters in UTF-8, which the shell is told.
-pub(super) fn batch_file(text: &str) -> Vec<u8> {
+pub(crate) fn batch_file(text: &str) -> Vec<u8> {
     let page = if text.is_ascii() { "" } else { "chcp 65001 >nul\n" };
     format!("@echo off\n{page}{text}\n").replace("\r\n", "\n").replace('\n', "\r\n").into_bytes()
 }

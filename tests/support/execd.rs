@@ -602,6 +602,16 @@ impl Shared {
     }
 
     fn line(&self, line: &str) -> String {
+        if let Some(rest) = line.strip_prefix("cmd /d /c ") {
+            let files: Vec<&str> = rest.split('"').collect();
+            let text = fs::read_to_string(self.unix(files[1])).unwrap_or_default();
+            let [input, out, err] = [3, 5, 7].map(|at| self.unix(files[at]).display().to_string());
+            return format!("( {} ) < '{input}' > '{out}' 2> '{err}'\nerrorlevel=$?", self.script(&text));
+        }
+        if let Some(file) = line.strip_prefix('"').and_then(|rest| rest.strip_suffix(".cmd\"")) {
+            let text = fs::read_to_string(self.unix(&format!("{file}.cmd"))).unwrap_or_default();
+            return format!("( {} )", self.script(&text));
+        }
         if let Some(rest) = line.strip_prefix("call ") {
             let files: Vec<&str> = rest.split('"').collect();
             let text = fs::read_to_string(self.unix(files[1])).unwrap_or_default();
@@ -617,7 +627,7 @@ impl Shared {
             let files: Vec<&str> = rest.split('"').collect();
             return format!("cat '{}' >> '{}'", self.unix(files[3]).display(), self.unix(files[1]).display());
         }
-        let line = line.replace("cd /d ", "cd ").replace("exit /b", "exit").replace(">nul", ">/dev/null");
+        let line = line.replace("cd /d ", "cd ").replace("exit /b", "exit").replace("move /y", "mv").replace(">nul", ">/dev/null");
         let paths = regex::Regex::new(r#""[A-Za-z]:\\[^"]*"|[A-Za-z]:\\[^\s"<>|&;]*"#).unwrap();
         let line = paths.replace_all(&line, |found: &regex::Captures<'_>| {
             let path = found[0].trim_matches('"').replace("%%", "%");

@@ -5,6 +5,7 @@
 
 mod facts;
 mod files;
+mod job;
 mod logs;
 mod power;
 mod processes;
@@ -13,7 +14,7 @@ mod verbs;
 use super::command::Surroundings;
 use super::guest::Guest;
 use super::wait::Patience;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Blame, Error, Kind, Result};
 use crate::time::Cancel;
 use crate::wire::windows::{Windows, quote_path};
 use std::sync::Arc;
@@ -54,7 +55,8 @@ impl Guest {
             return Ok(());
         }
         let what = format!("this needs a POSIX shell, and {} runs Windows", self.name());
-        Err(Error::new(Kind::Unsupported, what).help("look first: `if vm.is_windows { skip(\"needs a POSIX shell\"); }`"))
+        let error = Error::new(Kind::Unsupported, what).blame(Blame::User);
+        Err(error.help("look first: `if vm.is_windows { skip(\"needs a POSIX shell\"); }`"))
     }
 
     /// For what only Windows has.
@@ -64,7 +66,9 @@ impl Guest {
     fn needs_windows(&self) -> Result<Arc<dyn Windows>> {
         self.windows()?.ok_or_else(|| {
             let what = format!("this needs Windows, and {} runs something else", self.name());
-            Error::new(Kind::Unsupported, what).help("look first: `if !vm.is_windows { skip(\"needs Windows\"); }`")
+            Error::new(Kind::Unsupported, what)
+                .blame(Blame::User)
+                .help("look first: `if !vm.is_windows { skip(\"needs Windows\"); }`")
         })
     }
 
@@ -82,7 +86,7 @@ pub(super) fn batch_around(surroundings: &Surroundings<'_>, command: &str) -> Re
     let mut batch = String::new();
     if surroundings.user.is_some() {
         let what = "the option `user` needs a POSIX shell: on Windows, commands run as who is logged in";
-        return Err(Error::new(Kind::Unsupported, what));
+        return Err(Error::new(Kind::Unsupported, what).blame(Blame::User));
     }
     if let Some(dir) = surroundings.cwd {
         batch.push_str(&format!("cd /d {} || exit /b 126\n", quote_path(dir)?));

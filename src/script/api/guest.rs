@@ -170,7 +170,8 @@ mod guest {
 
     /// Runs a command in the guest's shell and gives what it printed, without newlines at the end.
     ///
-    /// If it does not end with status 0 within 20 minutes, the testcase fails and shows what it said.
+    /// If it does not end with status 0 within 20 minutes, the testcase fails and shows what it said. On Windows it is batch text, and
+    /// what it says of errors is among its output where the execution daemon runs it.
     ///
     /// ```rhai
     /// let kernel = target().exec("uname -r");

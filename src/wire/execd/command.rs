@@ -91,16 +91,23 @@ impl Started<'_> {
             Value::Int(code) => code,
             other => return Err(odd(self.daemon, "returncode", &other)),
         };
-        // What stays behind is a temporary file.
-        if let Err(trouble) = self.daemon.call("cleanup", vec![Value::text(&self.reference)], MOST, own) {
-            let error = trouble.error(self.daemon, "cleanup");
-            self.daemon.warn(format!("a temporary file is left: {}", error.what));
-        }
         match self.own_part(&said) {
-            Some(own) => Ok((own.to_string(), code)),
+            Some(own) => {
+                self.clean_up();
+                Ok((own.to_string(), code))
+            }
             // The shell itself could not start: what it says about that is all there is.
             None if code != 0 && !said.starts_with("xrt-") => Ok((said, code)),
             None => Err(self.lost("its output is another command's")),
+        }
+    }
+
+    /// Lets the daemon forget it. What stays behind otherwise is a temporary file.
+    fn clean_up(&self) {
+        let limit = Cancel::new().child_with_limit("removal of a temporary file", LOOK);
+        if let Err(trouble) = self.daemon.call("cleanup", vec![Value::text(&self.reference)], MOST, &limit) {
+            let error = trouble.error(self.daemon, "cleanup");
+            self.daemon.warn(format!("a temporary file is left: {}", error.what));
         }
     }
 
@@ -165,8 +172,8 @@ impl Started<'_> {
     /// Ends its processes; gives what it had said.
     fn end(&self, rescue: &Cancel) -> Result<String> {
         let said = self.daemon.text("log", self.ask("log", rescue)?)?;
-        // A text of no length says nothing: what was flushed so far may be nothing.
-        let Some(said) = self.own_part(&said).or(said.is_empty().then_some("")) else { return Err(self.lost("other output")) };
+        // Without its mark it may be another's command.
+        let Some(said) = self.own_part(&said) else { return Err(self.lost("its output does not begin with its mark")) };
         let pid = self.ask("getPID", rescue)?;
         self.daemon.ask("kill", vec![pid], rescue)?;
         let mut pause = FIRST;
@@ -174,7 +181,7 @@ impl Started<'_> {
             rescue.sleep(pause)?;
             pause = pause.mul_f64(1.5).min(LONGEST);
         }
-        self.ask("cleanup", rescue)?;
+        self.clean_up();
         Ok(said.to_string())
     }
 }

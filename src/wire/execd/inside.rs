@@ -1,12 +1,13 @@
 //! Windows by the daemon's own methods.
 
-use super::{Execd, odd};
+use super::{Execd, odd, uu};
 use crate::error::{Error, Kind, Result};
 use crate::time::Cancel;
 use crate::wire::powershell;
-use crate::wire::windows::{Down, RegData, RegPlace, Windows};
+use crate::wire::windows::{Background, Down, RegData, RegPlace, Windows, quote_path};
 use crate::wire::xmlrpc::Value;
 use crate::wire::{Command, Output, Transport};
+use std::time::Duration;
 
 impl Windows for Execd {
     /// By `cmd.exe`, so that scripts need not be allowed there.
@@ -109,6 +110,43 @@ impl Windows for Execd {
         self.text("sha1Sum", sum)
     }
 
+    fn start(&self, batch: &str, cancel: &Cancel) -> Result<Background> {
+        let text = format!("@echo off\n{}\n", quote_path(batch)?);
+        let said = self.ask("runbatch", vec![Value::text(uu::encode(&text))], cancel)?;
+        let reference = self.text("runbatch", said)?;
+        let pid = self.pid(&reference, cancel)?;
+        Ok(Background { pid, reference })
+    }
+
+    fn runs(&self, background: &Background, cancel: &Cancel) -> Result<bool> {
+        match self.ask("poll", vec![Value::text(&background.reference)], cancel) {
+            Ok(state) if state != Value::text("RUNNING") => Ok(false),
+            // After a start of the daemon the reference may be another's.
+            Ok(_) => Ok(self.pid(&background.reference, cancel)? == background.pid),
+            Err(error) if error.kind == Kind::Refused => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn end(&self, background: &Background, cancel: &Cancel) -> Result<()> {
+        match self.pid(&background.reference, cancel) {
+            Ok(pid) if pid == background.pid => {}
+            // The daemon was started anew since.
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind == Kind::Refused => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        if self.runs(background, cancel)? {
+            self.ask("kill", vec![Value::Int(background.pid.into())], cancel)?;
+            let mut pause = Duration::from_millis(20);
+            while self.runs(background, cancel)? {
+                cancel.sleep(pause)?;
+                pause = (pause * 2).min(Duration::from_secs(2));
+            }
+        }
+        self.ask("cleanup", vec![Value::text(&background.reference)], cancel).map(drop)
+    }
+
     fn macs(&self, cancel: &Cancel) -> Result<Vec<String>> {
         let all = self.ask("getVIFs", Vec::new(), cancel)?;
         self.texts("getVIFs", all)
@@ -130,6 +168,16 @@ impl Windows for Execd {
             return Ok(());
         }
         Err(Error::new(Kind::Refused, format!("Windows on {} will not go down: `{method}` said no", self.machine())))
+    }
+}
+
+impl Execd {
+    fn pid(&self, reference: &str, cancel: &Cancel) -> Result<u32> {
+        let said = self.ask("getPID", vec![Value::text(reference)], cancel)?;
+        match said {
+            Value::Int(pid) => u32::try_from(pid).map_err(|_| odd(self, "getPID", &pid)),
+            other => Err(odd(self, "getPID", &other)),
+        }
     }
 }
 

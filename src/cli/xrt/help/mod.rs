@@ -102,7 +102,12 @@ A machine is named by --guest:
   admin@10.0.0.5                    another user
   root:secret@127.0.0.1:2222        with password and port; the last @ separates, so a password may hold @ and :
   [fe80::1%eth0]:2222               IPv6
+  execd://10.0.0.5                  the execution daemon of Windows, port 8936
   local                             this machine, without SSH
+
+An address without user, password and port may be a Windows machine: the SSH server and the execution daemon there are both asked, and
+what answers decides. Windows is driven by the daemon, or by PowerShell over SSH where only that answers; either way `exec` takes batch
+text, and `vm.is_windows` says so.
 
 Passwords also come from --password-file, --ask-password or the environment variable XRT_PASSWORD. Without one, these are tried in
 turn: the private keys of --key, the password that every XenRT guest has, those of the variable ROOT_PASSWORDS
