@@ -26,6 +26,7 @@ mod sequence_reports;
 mod sequences;
 mod settle;
 mod shipped;
+mod sim;
 mod sim_machines;
 mod sinks;
 mod ssh;
