@@ -234,8 +234,8 @@ fn what_cannot_be_together_is_refused_with_a_way_on() {
     for (words, expected) in [
         ("seconds=3", "`seconds=3`: a sequence takes no arguments"),
         ("--testcase pass", "cannot be used with"),
-        ("--existing h1", "--existing h1: this version cannot attach to hosts and pools"),
-        ("-P h1", "--pool h1: this version cannot attach to hosts and pools"),
+        ("--existing virsh://h1", "there is no toolstack `virsh`"),
+        ("-P sim:hots=3", "the simulated pool has no option `hots`"),
         ("--only a&", "`--only 'a&'`, at its end: expected a pattern here"),
         ("-D SKIPALL=perhaps", "`SKIPALL`"),
         ("-D PRIORITY=high", "`PRIORITY` is `high`"),

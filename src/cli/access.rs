@@ -74,7 +74,7 @@ impl AccessArgs {
     ///
     /// # Errors
     /// `Malformed`: an address; `NotFound`: a file.
-    pub fn attach(&self, io: &Io, variables: &Variables, mask: &Mask) -> Result<Lab> {
+    pub(super) fn attach(&self, io: &Io, variables: &Variables, mask: &Mask) -> Result<Lab> {
         let addresses = self.guest.iter().map(|text| text.parse()).collect::<Result<Vec<Address>>>()?;
         let access = self.access(io, variables)?;
         let candidates = access.password.iter().chain(&access.root_passwords).chain(&access.passphrase);
@@ -85,7 +85,7 @@ impl AccessArgs {
         Ok(Lab::attach(&addresses, &access))
     }
 
-    fn access(&self, io: &Io, variables: &Variables) -> Result<Access> {
+    pub(super) fn access(&self, io: &Io, variables: &Variables) -> Result<Access> {
         let candidates = variables.lookup("ROOT_PASSWORDS")?.unwrap_or_default();
         Ok(Access {
             password: self.password(io)?,
@@ -102,7 +102,7 @@ impl AccessArgs {
     }
 
     /// From a file, a prompt, or `XRT_PASSWORD`.
-    fn password(&self, io: &Io) -> Result<Option<Secret>> {
+    pub(super) fn password(&self, io: &Io) -> Result<Option<Secret>> {
         if let Some(path) = &self.password_file {
             let text = std::fs::read_to_string(path).at(format_args!("read the password file `{}`", path.display()))?;
             let first = text.lines().next().unwrap_or_default();

@@ -5,6 +5,7 @@
 //! To add a subcommand: a file in `xrt/` and its two lines in `xrt/mod.rs`.
 
 mod access;
+mod hosts;
 mod signals;
 mod table;
 mod variables;
@@ -17,7 +18,7 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 /// Of the environment's `XRT_` names, secrets that only the login reads.
-const NOT_VARIABLES: [&str; 2] = ["PASSWORD", "KEY_PASSPHRASE"];
+const NOT_VARIABLES: [&str; 3] = ["HOST_PASSWORD", "KEY_PASSPHRASE", "PASSWORD"];
 
 /// What a subcommand knows of the process it runs in.
 pub struct Io {

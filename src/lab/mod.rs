@@ -32,6 +32,7 @@ mod migration;
 mod network;
 mod nic;
 mod option;
+pub mod overview;
 mod place;
 mod pool;
 mod power;

@@ -12,7 +12,7 @@ use crate::error::{Blame, Error, Kind, Result};
 use crate::event::Level;
 use crate::name::did_you_mean;
 use crate::toolstack::{self, Class, Ref};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// What a sequence calls the first host, the second, …
@@ -29,6 +29,8 @@ pub struct Lab {
     estates: RwLock<Vec<Arc<Estate>>>,
     /// Further names, such as those that a sequence gives to what it prepares.
     called: RwLock<HashMap<(Class, String), (Arc<Estate>, Ref)>>,
+    /// Names of hosts that are known by their addresses so far.
+    hosts: RwLock<HashMap<String, String>>,
     /// Of the machines known by their addresses; each estate has its own.
     hands: Hands,
 }
@@ -58,6 +60,11 @@ impl Lab {
     pub fn call(&self, name: impl Into<String>, estate: &Arc<Estate>, reference: &Ref) {
         let mut called = self.called.write().unwrap_or_else(PoisonError::into_inner);
         called.insert((reference.class, name.into()), (estate.clone(), reference.clone()));
+    }
+
+    /// Gives the host at an address a further name in this run, before anything is asked of it.
+    pub fn call_host(&self, name: impl Into<String>, address: &str) {
+        self.hosts.write().unwrap_or_else(PoisonError::into_inner).insert(name.into(), address.to_string());
     }
 
     fn called(&self, class: Class, name: &str) -> Option<(Arc<Estate>, Ref)> {
@@ -141,9 +148,12 @@ impl Lab {
     /// Those of the toolstack.
     pub fn guests(&self, context: &Context) -> Result<Vec<Guest>> {
         let mut all: Vec<Guest> = self.places.iter().map(|place| self.hand_out(place, context)).collect();
+        let mut seen = HashSet::new();
         for estate in self.estates() {
             let records = estate.ask(context, |toolstack, watch| toolstack.guests(watch))?;
-            all.extend(records.iter().map(|record| estate.guest(record, context)));
+            // A host that has joined a pool leads to the same guests as the pool.
+            let news = records.iter().filter(|record| seen.insert(record.uuid.clone()));
+            all.extend(news.map(|record| estate.guest(record, context)));
         }
         Ok(all)
     }
@@ -195,8 +205,12 @@ impl Lab {
         let numbered = format!("{HOST}0");
         let name = name.map(|name| if name.strip_prefix(HOST) == Some(DEFAULT) { numbered.as_str() } else { name });
         if let Some((estate, reference)) = name.or(Some(&numbered)).and_then(|name| self.called(Class::Host, name)) {
-            let host = estate.ask(context, |toolstack, watch| toolstack.host(&reference, watch))?;
-            return Ok((estate, host));
+            match estate.ask(context, |toolstack, watch| toolstack.host(&reference, watch)) {
+                Ok(host) => return Ok((estate, host)),
+                // It may have joined another pool, or left one.
+                Err(error) if error.kind == Kind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
         let mut all = self.find_hosts(context)?;
         let names: Vec<String> = all.iter().map(|(_, host)| host.name.clone()).collect();
@@ -206,7 +220,9 @@ impl Lab {
         let place = match name {
             None => (!all.is_empty()).then_some(0),
             Some(name) => {
-                let by_name = all.iter().position(|(_, host)| is_called(host, name));
+                let address = self.hosts.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+                let names = [Some(name), address.as_deref()];
+                let by_name = names.iter().flatten().find_map(|name| all.iter().position(|(_, host)| is_called(host, name)));
                 by_name.or_else(|| number(name, HOST).filter(|number| *number < all.len()))
             }
         };
@@ -225,6 +241,8 @@ impl Lab {
                 let master = estate.ask(context, |toolstack, watch| toolstack.pool(watch))?.master;
                 hosts.sort_by_key(|host| host.reference != master);
             }
+            // A host that has joined a pool leads to the same hosts as the pool.
+            hosts.retain(|host| !all.iter().any(|(_, known): &(Arc<Estate>, toolstack::Host)| known.uuid == host.uuid));
             all.extend(hosts.into_iter().map(|host| (estate.clone(), host)));
         }
         Ok(all)

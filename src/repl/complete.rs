@@ -27,7 +27,31 @@ pub struct Names<'a> {
     pub functions: &'a [(String, Vec<String>)],
     /// Names that imports were given.
     pub modules: &'a [String],
+    /// The names of what there is in the lab.
+    pub lab: &'a dyn Fn(Thing) -> Vec<String>,
 }
+
+/// What in a lab has a name that somebody may type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Thing {
+    Guest,
+    Host,
+    Network,
+    Sr,
+    Template,
+}
+
+/// Functions whose first argument is a name, and options whose value is one.
+const NAMED: &[(&str, Thing)] = &[
+    ("guest", Thing::Guest),
+    ("host", Thing::Host),
+    ("network", Thing::Network),
+    ("networks", Thing::Network),
+    ("on", Thing::Host),
+    ("sr", Thing::Sr),
+    ("srs", Thing::Sr),
+    ("template", Thing::Template),
+];
 
 /// What is known of a value before it exists: itself, or only its type in the manual's words.
 enum Known {
@@ -41,7 +65,10 @@ pub fn complete(text: &str, at: usize, names: &Names) -> Vec<Candidate> {
     let tokens = tokens(head);
     let (word, before) = match tokens.split_last() {
         Some((last, before)) if last.sort == Word::Word => (last.range.clone(), before),
-        Some((Token { sort: Word::Text { closed: false, .. }, range }, before)) => return topics(head, range, before, names),
+        Some((Token { sort: Word::Text { closed: false, .. }, range }, before)) => {
+            let found = topics(head, range, before, names);
+            return if found.is_empty() { inside(head, range, before, names) } else { found };
+        }
         Some((Token { sort: Word::Comment { .. } | Word::Number, .. }, _)) => return Vec::new(),
         _ => (at..at, &tokens[..]),
     };
@@ -227,10 +254,36 @@ fn topics(text: &str, open: &Range<usize>, before: &[Token], names: &Names) -> V
     fits.map(|(text, about)| Candidate { range: range.clone(), text, about }).collect()
 }
 
+/// Names of the lab inside `guest("…`, `sr: "…` and the like.
+fn inside(text: &str, open: &Range<usize>, before: &[Token], names: &Names) -> Vec<Candidate> {
+    let mut words = before.iter().filter(|t| t.sort != Word::Blank).map(|t| &text[t.range.clone()]).rev();
+    let mut next = || words.next().unwrap_or_default();
+    let word = match next() {
+        "(" | ":" => next(),
+        "[" if next() == ":" => next(),
+        _ => return Vec::new(),
+    };
+    let Some((_, thing)) = NAMED.iter().find(|(name, _)| *name == word) else { return Vec::new() };
+    let range = open.start + 1..open.end;
+    let prefix = &text[range.clone()];
+    let fits = (names.lab)(*thing).into_iter().filter(|name| name.starts_with(prefix));
+    fits.map(|text| Candidate { range: range.clone(), text, about: String::new() }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::script::Scripts;
+
+    fn lab(thing: Thing) -> Vec<String> {
+        let names: &[&str] = match thing {
+            Thing::Guest => &["guest1", "guest2", "web"],
+            Thing::Host => &["host1"],
+            Thing::Sr => &["Local storage"],
+            _ => &[],
+        };
+        names.iter().map(|name| (*name).to_string()).collect()
+    }
 
     fn offered(line: &str) -> Vec<String> {
         let manual = Manual::of(&Scripts::new(Vec::new(), None).unwrap()).unwrap();
@@ -241,7 +294,7 @@ mod tests {
         variables.push("list", vec![Dynamic::from(1_i64)]);
         let functions = [("add".to_string(), vec!["a".to_string(), "b".to_string()])];
         let modules = ["disk".to_string()];
-        let names = Names { manual: &manual, variables: &variables, functions: &functions, modules: &modules };
+        let names = Names { manual: &manual, variables: &variables, functions: &functions, modules: &modules, lab: &lab };
         let at = line.find('|').unwrap();
         let text = line.replacen('|', "", 1);
         complete(&text, at, &names).into_iter().map(|c| format!("{}{}", &text[..c.range.start], c.text)).collect()
@@ -270,6 +323,12 @@ mod tests {
             ("help(\"result.f|", ""),
             ("help(\"eventu|", "help(\"eventually"),
             ("\"eventu|", ""),
+            ("guest(\"gu|", "guest(\"guest1 guest(\"guest2"),
+            ("host().guest( \"w|", "host().guest( \"web"),
+            ("guest(\"nobody|", ""),
+            ("vm.start(#{ on: \"h|", "vm.start(#{ on: \"host1"),
+            ("enable_ha(#{ srs: [\"L|", "enable_ha(#{ srs: [\"Local storage"),
+            ("log(\"gu|", ""),
             ("// eventu|", ""),
             ("nothing.to_upp|", ""),
             ("0..zwor|", "0..zword"),
@@ -287,7 +346,7 @@ mod tests {
     #[test]
     fn what_is_offered_says_what_it_is() {
         let manual = Manual::of(&Scripts::new(Vec::new(), None).unwrap()).unwrap();
-        let names = Names { manual: &manual, variables: &Scope::new(), functions: &[], modules: &[] };
+        let names = Names { manual: &manual, variables: &Scope::new(), functions: &[], modules: &[], lab: &lab };
         let about = |text: &str| complete(text, text.len(), &names)[0].about.clone();
         assert_eq!(
             about("eventu"),

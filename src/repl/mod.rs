@@ -13,6 +13,7 @@ mod help;
 mod highlight;
 mod input;
 mod interrupts;
+mod objects;
 mod prompt;
 mod scan;
 mod screen;

@@ -2,26 +2,38 @@
 //!
 //! It knows no terminal and no line editor: inputs come as text, answers go as values made of text.
 
-use super::complete::{Candidate, Names, complete, kind_of};
+use super::complete::{Candidate, Names, Thing, complete, kind_of};
 use super::help;
 use super::highlight::{Stretch, highlight};
 use super::input::{self, Input};
+use super::scan::{Sort as Word, tokens};
 use super::value::{Limits, Value};
 use crate::context::Context;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Fact, Failure, Level, Outcome, Phase};
-use crate::lab::Lab;
+use crate::lab::{Guest, Lab};
 use crate::name::did_you_mean;
 use crate::script::{Args, Case, Deferred, Manual, STACK, ScriptEngine, Scripts, Sort, judge};
 use crate::time::{Cancel, Stop, Timestamp};
+use crate::toolstack::Class;
 use crate::vars::Live;
-use rhai::{AST, Dynamic, EvalAltResult, FnPtr, Module, Scope, Stmt};
+use rhai::{AST, Array, Dynamic, EvalAltResult, FnPtr, Module, Scope, Stmt};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Name of the variable that holds what was evaluated last.
 pub const LAST: &str = "last";
+
+/// Name of the variable that holds all guests. A pool may have others by now: it is read anew for each input that names it.
+const GUESTS: &str = "guests";
+
+/// How long the names in the lab are taken to be what they were.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// How long somebody who presses Tab waits for them.
+const TAB: Duration = Duration::from_secs(1);
 
 /// How an input is named as a source: "input 3".
 const SOURCE: &str = "input ";
@@ -59,6 +71,8 @@ pub struct Session {
     defined: Mutex<Defined>,
     /// The inputs so far: they are the sources of what was defined in them.
     inputs: Mutex<Vec<String>>,
+    /// The names of what is in the lab, with when they were asked for.
+    names: Mutex<HashMap<Thing, (Instant, Vec<String>)>>,
 }
 
 struct Defined {
@@ -78,15 +92,59 @@ impl Session {
         let manual = Manual::of(&scripts)?;
         let mut scope = Scope::new();
         if let Ok(first) = lab.first(&context) {
+            scope.push("vm", first);
+        }
+        if !lab.estates().is_empty() {
+            scope.push("host", lab.host(None, &context)?).push("pool", lab.pool(None, &context)?);
+        }
+        if !lab.is_empty() {
             let all: Vec<Dynamic> = lab.guests(&context)?.into_iter().map(Dynamic::from).collect();
-            scope.push("vm", first).push("guests", all);
+            scope.push(GUESTS, all);
         }
         let case = Arc::new(Case::new(context, lab, Args::new(), variables, scripts));
         let mut engine = case.scripts.engine(&case);
         // An input sees the variables and imports of those before it, which the parser does not know.
         engine.set_strict_variables(false);
         let defined = Defined { scope, kept: AST::empty(), functions: Vec::new(), modules: Vec::new() };
-        Ok(Session { case, engine, manual, limits, defined: Mutex::new(defined), inputs: Mutex::default() })
+        Ok(Session {
+            case,
+            engine,
+            manual,
+            limits,
+            defined: Mutex::new(defined),
+            inputs: Mutex::default(),
+            names: Mutex::default(),
+        })
+    }
+
+    /// The names of what is in the lab.
+    fn names(&self, thing: Thing) -> Vec<String> {
+        let mut known = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, names)) = known.get(&thing).filter(|(asked, _)| asked.elapsed() < FRESH) {
+            return names.clone();
+        }
+        let lab = &self.case.lab;
+        let names = match thing {
+            Thing::Guest => lab.known_names(Class::Guest, TAB),
+            Thing::Host => lab.known_names(Class::Host, TAB),
+            Thing::Network => lab.known_names(Class::Network, TAB),
+            Thing::Sr => lab.known_names(Class::Sr, TAB),
+            Thing::Template => lab.known_templates(TAB),
+        };
+        known.insert(thing, (Instant::now(), names.clone()));
+        names
+    }
+
+    /// Has `guests` be what there is now, if the input names it and it is still ours.
+    fn refresh(&self, code: &str, defined: &mut Defined) {
+        let is_named = tokens(code).iter().any(|t| t.sort == Word::Word && &code[t.range.clone()] == GUESTS);
+        let is_ours = |value: &Dynamic| value.read_lock::<Array>().is_some_and(|all| all.iter().all(Dynamic::is::<Guest>));
+        if is_named && !self.case.lab.estates().is_empty() && defined.scope.get(GUESTS).is_some_and(is_ours) {
+            // What it was is better than nothing where the pool does not answer.
+            if let Ok(all) = self.case.lab.guests(&self.case.context) {
+                defined.scope.set_or_push(GUESTS, all.into_iter().map(Dynamic::from).collect::<Array>());
+            }
+        }
     }
 
     pub fn is_incomplete(&self, text: &str) -> bool {
@@ -97,7 +155,7 @@ impl Session {
     pub fn complete(&self, text: &str, at: usize) -> Vec<Candidate> {
         let Ok(defined) = self.defined.try_lock() else { return Vec::new() };
         let Defined { scope, functions, modules, .. } = &*defined;
-        complete(text, at, &Names { manual: &self.manual, variables: scope, functions, modules })
+        complete(text, at, &Names { manual: &self.manual, variables: scope, functions, modules, lab: &|thing| self.names(thing) })
     }
 
     pub fn highlight(&self, text: &str) -> Vec<Stretch> {
@@ -166,6 +224,7 @@ impl Session {
             Err(diagnostic) => return unreadable(&source, &diagnostic),
         };
         let mut defined = self.defined.lock().unwrap_or_else(PoisonError::into_inner);
+        self.refresh(code, &mut defined);
         let mut whole = defined.kept.merge(&parsed);
         whole.set_source(&source);
         // A function is defined even if a statement beside it fails.
@@ -237,8 +296,10 @@ impl Session {
 impl Defined {
     /// What may have been meant by a variable that does not exist.
     fn near(&self, name: &str) -> String {
-        if name == "vm" || name == "guests" {
-            return "no machine was given: leave, and name one with --guest".into();
+        match name {
+            "vm" | "guests" => return "no machine was given: leave, and name one with --guest, or a pool with --host".into(),
+            "host" | "pool" => return "no host was given: leave, and name one with --host, or --host sim".into(),
+            _ => {}
         }
         did_you_mean(name, self.scope.iter_raw().map(|(name, ..)| name)).unwrap_or_else(|| format!("make one: let {name} = …"))
     }

@@ -44,6 +44,13 @@ impl Value {
         if value.is_string() {
             return Some(text(&plain_text(value), limits));
         }
+        // For a person, objects are a table; for another program they are what they are.
+        if limits.lines.is_some()
+            && let Some(items) = value.read_lock::<Array>()
+            && let Some(table) = super::objects::table(&items, limits)
+        {
+            return Some(table);
+        }
         let line = shown_value(value, limits.width.saturating_add(1));
         let is_short = line.chars().count() <= limits.width;
         if let Some(items) = value.read_lock::<Array>() {

@@ -154,6 +154,7 @@ pub const KNOWN: &[Known] = &[
     row("RESOURCE_GUEST_<N>", Testcases, "the guests of the run"),
     row("RESOURCE_HOST_<N>", Preparation, "the machines of the run, from 0 on (--host)"),
     row("RESOURCE_POOL_<N>", Testcases, "the masters of the pools of the run"),
+    row("ROOT_PASSWORD", Machines, "root's password on hosts"),
     row("ROOT_PASSWORDS", Machines, "passwords that root may have on a machine, with commas between"),
     row("RUNGROUP_<NAME>", Run, "yes on the command line: run only this group (--rungroup)"),
     row("RUNG_<NAME>", Run, "yes on the command line: run only this group (--rungroup)"),

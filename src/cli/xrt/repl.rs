@@ -2,12 +2,12 @@
 
 use super::{Common, ScriptArgs, run};
 use crate::cli::access::AccessArgs;
+use crate::cli::hosts::{Attached, HostArgs};
 use crate::cli::variables::VariableArgs;
 use crate::cli::{Io, signals, table};
 use crate::context::Context;
 use crate::error::{Error, Exit, Kind, Result, Whereabouts};
 use crate::event::{Bus, Event, Sink};
-use crate::lab::Lab;
 use crate::repl::{Happenings, Interrupts, Limits, Screen, Session, Tone, feed, once, talk};
 use crate::report::Verbosity;
 use crate::secret::Mask;
@@ -21,6 +21,8 @@ use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
+  xrt repl --host sim                          a simulated pool, as `host`, `pool` and `guests`
+  xrt repl --host root@10.0.0.2                a real one
   xrt repl --guest local                       this machine, as `vm`
   xrt repl --guest 10.0.0.5 --guest 10.0.0.6   two, as `vm` and `guests`
   xrt repl --guest local -e 'vm.exec(\"uname\")'
@@ -43,6 +45,9 @@ pub struct ReplArgs {
     /// Evaluate this and leave
     #[arg(short = 'e', long, value_name = "CODE")]
     pub eval: Option<String>,
+
+    #[command(flatten)]
+    pub hosts: HostArgs,
 
     #[command(flatten)]
     pub access: AccessArgs,
@@ -68,10 +73,12 @@ pub struct ReplArgs {
 /// # Errors
 /// Usage; the terminal or the standard input cannot be read.
 pub fn run(io: &Io, args: &ReplArgs) -> Result<Exit> {
-    let variables = args.variables.load(io)?;
+    let mut variables = args.variables.load(io)?;
+    args.hosts.set(&mut variables)?;
     let scripts = args.scripts.load()?;
     let mask = Mask::default();
-    let lab = Arc::new(args.access.attach(io, &variables, &mask)?);
+    let attached = args.access.attach_all(io, &mut variables, &mask, &args.hosts)?;
+    let lab = attached.lab.clone();
     let is_prompt = args.eval.is_none() && io.is_terminal() && std::io::stdin().is_terminal();
     let look = io.look(Verbosity::Calls);
     let limits = match is_prompt {
@@ -89,7 +96,7 @@ pub fn run(io: &Io, args: &ReplArgs) -> Result<Exit> {
     let work = || match &args.eval {
         Some(code) => Ok(once(&session, &screen, &interrupts, code).unwrap_or(Exit::Passed)),
         None if is_prompt => {
-            greet(&screen, &lab);
+            greet(&screen, &attached);
             let terminal = std::io::stdin().as_fd().try_clone_to_owned().at("use the terminal")?;
             talk(&session, &screen, &interrupts, terminal, &io.state_dir().join("history")).map(|()| Exit::Passed)
         }
@@ -133,12 +140,15 @@ impl Sink for Unkept {
 }
 
 /// What there is, and how to find out more.
-fn greet(screen: &Screen, lab: &Lab) {
-    let there = match lab.shown().as_slice() {
-        [] => "no machine: give one with --guest".to_string(),
-        [only] => format!("vm is {only}"),
-        [first, ..] => format!("vm is {first}; guests are all {}: {}", lab.len(), lab.shown().join(", ")),
+fn greet(screen: &Screen, attached: &Attached) {
+    let lab = &attached.lab;
+    let machines = match lab.names().as_slice() {
+        [] => None,
+        [only] => Some(format!("vm is {only}")),
+        [first, ..] => Some(format!("vm is {first}; guests are all {}: {}", lab.len(), lab.names().join(", "))),
     };
+    let there: Vec<String> = attached.shown().into_iter().chain(machines).collect();
+    let there = if there.is_empty() { "no machine: give one with --guest, or a pool with --host".into() } else { there.join("; ") };
     screen.line(Tone::Strong, &format!("xrt {}: {there}", env!("CARGO_PKG_VERSION")));
     screen.line(Tone::Dim, "help() lists what there is, help(\"guest.exec\") explains; Tab completes; Ctrl-D leaves.");
 }

@@ -22,7 +22,6 @@ use crate::time::{Cancel, Stop};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 pub const EXAMPLES: &str = "\
@@ -160,12 +159,11 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
     if args.dump_sequence {
         return super::plan::run(io, &args.as_plan());
     }
-    args.selection.shortcuts.warn(io);
     let scripts = args.scripts.load()?;
     let catalog = Catalog::new(scripts.clone());
     let catalog = if args.no_check { catalog.unchecked() } else { catalog };
     let chosen = args.choose(io, &catalog, earlier.seed())?;
-    let Some(Chosen { sequence, variables, rounds }) = chosen else { return Ok(Exit::Usage) };
+    let Some(Chosen { sequence, mut variables, rounds }) = chosen else { return Ok(Exit::Usage) };
     let windows = sequence.map(|sequence| sequence.windows).unwrap_or_default();
     let Settled { plan, mut further, resumed } = earlier.settle(rounds, args.pace.until_fail, &catalog)?;
     // Before `results/latest` is another.
@@ -174,7 +172,8 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
         report::asked(spec)?;
     }
     let mask = Mask::default();
-    let lab = Arc::new(args.access.attach(io, &variables, &mask)?);
+    let attached = args.access.attach_all(io, &mut variables, &mask, &args.selection.shortcuts.hosts)?;
+    let lab = attached.lab.clone();
     let results = match &earlier {
         Earlier::Resumed(resuming) => Results::again(resuming.run(), &resuming.dir, &io.cwd())?,
         _ => Results::make(&args.results)?,

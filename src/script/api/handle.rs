@@ -3,7 +3,6 @@
 //! To add an object: a line in each of the macros' lists.
 
 use crate::lab::{Disk, Guest, Host, Job, Network, Nic, Pool, Sim, Snapshot, Sr, Vif, Volume};
-use crate::toolstack::Ref;
 use rhai::{Dynamic, Module};
 
 /// Does something with a value that is one of these types.
@@ -40,17 +39,18 @@ pub fn shown(value: &Dynamic) -> Option<String> {
 }
 
 /// What the toolstack calls an object; nothing for a value that it does not know.
-pub fn reference(value: &Dynamic) -> Option<Ref> {
-    None.or_else(|| value.read_lock::<Host>().map(|host| host.reference()))
-        .or_else(|| value.read_lock::<Disk>().map(|disk| disk.known().reference.clone()))
-        .or_else(|| value.read_lock::<Guest>().and_then(|guest| guest.reference().ok().cloned()))
-        .or_else(|| value.read_lock::<Snapshot>().map(|snapshot| snapshot.reference().clone()))
-        .or_else(|| value.read_lock::<Vif>().map(|vif| vif.known().reference.clone()))
-        .or_else(|| value.read_lock::<Network>().map(|network| network.reference().clone()))
-        .or_else(|| value.read_lock::<Nic>().map(|nic| nic.reference().clone()))
-        .or_else(|| value.read_lock::<Pool>().map(|pool| pool.reference().clone()))
-        .or_else(|| value.read_lock::<Sr>().map(|sr| sr.reference()))
-        .or_else(|| value.read_lock::<Volume>().map(|volume| volume.reference().clone()))
+pub fn reference(value: &Dynamic) -> Option<String> {
+    None.or_else(|| value.read_lock::<Host>().map(|host| host.reference().id))
+        .or_else(|| value.read_lock::<Disk>().map(|disk| disk.known().reference.id.clone()))
+        .or_else(|| value.read_lock::<Guest>().and_then(|guest| Some(guest.reference().ok()?.id.clone())))
+        .or_else(|| value.read_lock::<Snapshot>().map(|snapshot| snapshot.reference().id.clone()))
+        .or_else(|| value.read_lock::<Vif>().map(|vif| vif.known().reference.id.clone()))
+        .or_else(|| value.read_lock::<Network>().map(|network| network.reference().id.clone()))
+        .or_else(|| value.read_lock::<Nic>().map(|nic| nic.reference().id.clone()))
+        .or_else(|| value.read_lock::<Pool>().map(|pool| pool.reference().id.clone()))
+        .or_else(|| value.read_lock::<Sr>().map(|sr| sr.reference().id))
+        .or_else(|| value.read_lock::<Volume>().map(|volume| volume.reference().id.clone()))
+        .map(|id| id.to_string())
 }
 
 /// What an object is called for ever.

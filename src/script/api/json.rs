@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// A script's value as the toolstack takes it; an object of the library as its reference.
 pub fn value(of: &Dynamic) -> Raised<Value> {
     if let Some(reference) = handle::reference(of) {
-        return Ok(Value::String(reference.id.to_string()));
+        return Ok(Value::String(reference));
     }
     if let Some(items) = of.read_lock::<Array>() {
         return items.iter().map(self::value).collect::<Raised<Vec<_>>>().map(Value::Array);

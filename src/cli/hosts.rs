@@ -1,0 +1,393 @@
+//! Options that name hypervisors: hosts, and masters of pools.
+
+use super::Io;
+use super::access::AccessArgs;
+use crate::error::{Error, Kind, Result};
+use crate::lab::{Access, Estate, Lab};
+use crate::secret::{Mask, Secret, WELL_KNOWN_PASSWORD};
+use crate::time::Cancel;
+use crate::toolstack::xapi::{Address, Login, Xapi};
+use crate::toolstack::{self, Watch};
+use crate::vars::{Layer, Variables};
+use crate::wire::ssh::HostKeys;
+use crate::wire::tls::Trust;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What stands for a simulated pool, alone or with its options after a colon.
+const SIM: &str = "sim";
+
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Machines")]
+pub struct HostArgs {
+    /// A host: h1, user:password@h1, xapi://h1:443, xapi+http://127.0.0.1:8080, or sim for a simulated pool (sim:hosts=3,guests=10);
+    /// several with commas between. May be repeated
+    #[arg(short = 'H', long, value_name = "HOST")]
+    pub host: Vec<String>,
+
+    /// The master of a pool, written as a host; its members are the next hosts of the run. May be repeated
+    #[arg(short = 'P', long, value_name = "MASTER")]
+    pub pool: Vec<String>,
+
+    /// A host that runs already, or the master of a pool that does: as --pool
+    #[arg(long, value_name = "HOST")]
+    pub existing: Vec<String>,
+}
+
+/// What one address means.
+#[derive(Clone, Debug, PartialEq)]
+enum Wanted {
+    Xapi(Address),
+    /// The options of a simulated pool.
+    Sim(crate::sim::Options),
+}
+
+/// An address with the option that it was given with.
+struct Given {
+    option: &'static str,
+    wanted: Wanted,
+}
+
+impl Given {
+    /// Whether it is asked at once what it is, and its members are hosts of the run, too. A plain host is asked when it is needed: it
+    /// may be one that nothing in the run needs, or that is not there yet.
+    fn is_met(&self) -> bool {
+        self.option != "--host" || matches!(self.wanted, Wanted::Sim(_))
+    }
+}
+
+/// The lab of a run, and what is simulated of it: that ends when this is dropped.
+pub struct Attached {
+    pub lab: Arc<Lab>,
+    /// What the first pool is, for people.
+    shown: Vec<String>,
+    simulators: Vec<crate::sim::Simulator>,
+}
+
+impl Attached {
+    /// What there is of hypervisors, for people: "host is host1, the master of a pool of 2 (xapi on 10.0.0.5)".
+    pub fn shown(&self) -> Vec<String> {
+        self.shown.clone()
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        // A session is ended while its pool is still there.
+        self.lab.close();
+        self.simulators.clear();
+    }
+}
+
+impl HostArgs {
+    /// Sets the variables that name the hosts and pools. Passwords are not in them.
+    ///
+    /// # Errors
+    /// `Malformed`: an address.
+    pub fn set(&self, variables: &mut Variables) -> Result<()> {
+        let mut pools = 0;
+        for (number, given) in self.given()?.iter().enumerate() {
+            let name = match &given.wanted {
+                Wanted::Xapi(address) => address.machine(),
+                Wanted::Sim(_) => SIM.to_string(),
+            };
+            variables.set_from(Layer::Flag, &format!("RESOURCE_HOST_{number}"), &name, given.option)?;
+            if given.option == "--pool" {
+                variables.set_from(Layer::Flag, &format!("RESOURCE_POOL_{pools}"), &name, given.option)?;
+                pools += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn given(&self) -> Result<Vec<Given>> {
+        let mut all = Vec::new();
+        for (option, texts) in [("--pool", &self.pool), ("--existing", &self.existing), ("--host", &self.host)] {
+            for text in texts.iter().flat_map(|text| split(text)) {
+                all.push(Given { option, wanted: wanted(&text)? });
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// The addresses of a list with commas. Options of a simulated pool have commas of their own.
+fn split(text: &str) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let is_option = part.split_once('=').is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_lowercase()));
+        match all.last_mut().filter(|last| is_option && last.starts_with("sim:")) {
+            Some(last) => *last = format!("{last},{part}"),
+            None => all.push(part.to_string()),
+        }
+    }
+    all
+}
+
+fn wanted(text: &str) -> Result<Wanted> {
+    match text.strip_prefix(SIM) {
+        Some("") => Ok(Wanted::Sim(crate::sim::Options::default())),
+        Some(rest) if rest.starts_with(':') => rest[1..].parse().map(Wanted::Sim),
+        _ => text.parse().map(Wanted::Xapi),
+    }
+}
+
+/// How the hosts of a run are logged in to.
+pub(super) struct HostAccess<'a> {
+    pub access: &'a Access,
+    /// Tried in this order.
+    pub passwords: Vec<Secret>,
+    pub trust: Trust,
+}
+
+/// A hypervisor that has said what it is.
+struct Met {
+    estate: Arc<Estate>,
+    pool: toolstack::Pool,
+    hosts: Vec<toolstack::Host>,
+}
+
+impl AccessArgs {
+    /// The machines and hypervisors of the command line. Pools that run already are asked what they are; everything else is connected
+    /// when it is first needed.
+    ///
+    /// # Errors
+    /// `Malformed`: an address. `NotFound`: a file. `Unreachable`, `Refused`: a hypervisor.
+    pub fn attach_all(&self, io: &Io, variables: &mut Variables, mask: &Mask, hosts: &HostArgs) -> Result<Attached> {
+        let given = hosts.given()?;
+        let lab = Arc::new(self.attach(io, variables, mask)?);
+        let mut simulators = Vec::new();
+        let mut estates = Vec::new();
+        if !given.is_empty() {
+            let access = self.access(io, variables)?;
+            let way = HostAccess {
+                passwords: self.host_passwords(io, variables)?,
+                trust: Trust { policy: self.host_keys.into(), record: Some(io.state_dir().join("known_certificates")) },
+                access: &access,
+            };
+            way.passwords.iter().for_each(|secret| mask.learn(secret));
+            for given in &given {
+                estates.push(match &given.wanted {
+                    Wanted::Xapi(address) => real(address, &way, mask)?,
+                    Wanted::Sim(options) => {
+                        let (simulator, estate) = simulated(options, &access, mask)?;
+                        simulators.push(simulator);
+                        estate
+                    }
+                });
+            }
+        }
+        let met = meet(&given, &estates, self.connect_timeout)?;
+        enter(&lab, variables, &given, &estates, &met)?;
+        let first = met.iter().flatten().next().map(shown);
+        let shown = first.or_else(|| Some(format!("host is on {}", estates.first()?.name())));
+        Ok(Attached { lab, shown: shown.into_iter().collect(), simulators })
+    }
+
+    /// What root's password on a host may be. One that somebody gave for this run is the only one.
+    fn host_passwords(&self, io: &Io, variables: &Variables) -> Result<Vec<Secret>> {
+        if self.password_file.is_some() || self.ask_password {
+            return Ok(self.password(io)?.into_iter().collect());
+        }
+        if let Some(own) = io.env("XRT_HOST_PASSWORD") {
+            return Ok(vec![Secret::new(own)]);
+        }
+        let one = variables.lookup("ROOT_PASSWORD")?.filter(|text| !text.is_empty());
+        let further = variables.lookup("ROOT_PASSWORDS")?.unwrap_or_default();
+        let further = further.split([',', ' ']).filter(|text| !text.is_empty()).map(str::to_string);
+        let mut all: Vec<String> = Vec::new();
+        for text in one.into_iter().chain(io.env("XRT_PASSWORD")).chain(further).chain([WELL_KNOWN_PASSWORD.to_string()]) {
+            if !all.contains(&text) {
+                all.push(text);
+            }
+        }
+        Ok(all.into_iter().map(Secret::new).collect())
+    }
+}
+
+fn real(address: &Address, way: &HostAccess<'_>, mask: &Mask) -> Result<Arc<Estate>> {
+    let own = address.password().cloned();
+    own.iter().for_each(|secret| mask.learn(secret));
+    let passwords = own.map_or_else(|| way.passwords.clone(), |own| vec![own]);
+    let (first, further) = match passwords.as_slice() {
+        [only] => (Some(only.clone()), Vec::new()),
+        several => (None, several.to_vec()),
+    };
+    let access = way.access;
+    let login = Login { address: address.clone(), passwords, trust: way.trust.clone(), connect_timeout: access.connect_timeout };
+    let host_access = Access { password: first, root_passwords: further, ..access.clone() };
+    Ok(Estate::with_host_access(Arc::new(Xapi::new(login)?), access.clone(), host_access))
+}
+
+/// Starts a simulated pool, with the passwords that only it has.
+fn simulated(options: &crate::sim::Options, access: &Access, mask: &Mask) -> Result<(crate::sim::Simulator, Arc<Estate>)> {
+    let simulator = crate::sim::Simulator::start(options.clone())?;
+    let (password, inside) = (simulator.password().clone(), simulator.ssh_password().clone());
+    mask.learn(&password);
+    mask.learn(&inside);
+    // Its keys and certificates are new each time.
+    let access = Access {
+        password: Some(inside),
+        host_keys: HostKeys::Ignore,
+        known_hosts: None,
+        key_files: Vec::new(),
+        usual_keys: Vec::new(),
+        agent: false,
+        ..access.clone()
+    };
+    let host_access = Access { password: Some(password.clone()), ..access.clone() };
+    let login = Login {
+        address: simulator.url().parse()?,
+        passwords: vec![password],
+        trust: Trust { policy: HostKeys::Ignore, record: None },
+        connect_timeout: access.connect_timeout,
+    };
+    let estate = Estate::with_host_access(Arc::new(Xapi::new(login)?), access, host_access);
+    Ok((simulator, estate))
+}
+
+fn shown(met: &Met) -> String {
+    let first = met.hosts.first().map_or("none", |host| host.name.as_str());
+    match met.hosts.len() {
+        0 | 1 => format!("host is {first} ({})", met.estate.name()),
+        count => format!("host is {first}, pool is its pool of {count} ({})", met.estate.name()),
+    }
+}
+
+/// Asks those that are to be asked at once, side by side, what they are.
+fn meet(given: &[Given], estates: &[Arc<Estate>], limit: Duration) -> Result<Vec<Option<Met>>> {
+    let cancel = Cancel::new();
+    let ask = |estate: &Arc<Estate>| -> Result<Met> {
+        let watch = Watch::silent(&cancel, limit);
+        let toolstack = estate.toolstack();
+        let mut hosts = toolstack.hosts(watch)?;
+        let pool = toolstack.pool(watch)?;
+        hosts.sort_by_key(|host| host.reference != pool.master);
+        Ok(Met { estate: estate.clone(), pool, hosts })
+    };
+    std::thread::scope(|scope| {
+        let wanted = given.iter().zip(estates).map(|(given, estate)| given.is_met().then_some(estate));
+        let asked: Vec<_> = wanted.map(|estate| estate.map(|estate| (estate, scope.spawn(|| ask(estate))))).collect();
+        let said = asked.into_iter().map(|asked| {
+            let Some((estate, asked)) = asked else { return Ok(None) };
+            let panicked = |_| Error::new(Kind::Internal, format!("asking {} panicked", estate.name()));
+            asked.join().map_err(panicked)?.map(Some).map_err(|error| explained(error, estate.name()))
+        });
+        said.collect()
+    })
+}
+
+/// The error of an address that leads to no hypervisor, with the next step.
+fn explained(error: Error, name: &str) -> Error {
+    let help = match error.kind {
+        Kind::Unreachable | Kind::Timeout => "is it the address of a host that runs? `--host sim` gives a simulated pool",
+        Kind::Refused => "give root's password with --password-file, XRT_HOST_PASSWORD, or as user:password@host",
+        _ => return error,
+    };
+    let what = format!("cannot attach to {name}: {}", error.what);
+    let help = error.help.clone().unwrap_or_else(|| help.to_string());
+    Error { what, ..error }.help(help)
+}
+
+/// Puts what was named into the lab, under the names that sequences and scripts know.
+fn enter(lab: &Lab, variables: &mut Variables, given: &[Given], estates: &[Arc<Estate>], met: &[Option<Met>]) -> Result<()> {
+    let mut known: Vec<&Met> = Vec::new();
+    let mut called: Vec<Option<(&Met, &toolstack::Host)>> = Vec::new();
+    let mut pools = 0;
+    for ((given, estate), met) in given.iter().zip(estates).zip(met) {
+        let Some(met) = met else {
+            lab.add(estate.clone());
+            called.push(None);
+            continue;
+        };
+        // A second address of a pool means another host of it.
+        let pool = known.iter().find(|other| other.pool.uuid == met.pool.uuid).copied().unwrap_or_else(|| {
+            lab.add(met.estate.clone());
+            known.push(met);
+            met
+        });
+        called.push(named(&given.wanted, met).map(|host| (pool, host)));
+        if given.option == "--pool" {
+            lab.call(format!("RESOURCE_POOL_{pools}"), &pool.estate, &pool.pool.reference);
+            pools += 1;
+        }
+    }
+    for met in &known {
+        for host in &met.hosts {
+            if !called.iter().flatten().any(|(_, known)| known.uuid == host.uuid) {
+                called.push(Some((met, host)));
+            }
+        }
+    }
+    for (number, called) in called.iter().enumerate() {
+        let name = format!("RESOURCE_HOST_{number}");
+        match (called, given.get(number).map(|given| (given.option, &given.wanted))) {
+            (_, Some((_, Wanted::Xapi(address)))) if called.is_none() => lab.call_host(name, address.host()),
+            (Some((met, host)), of) => {
+                lab.call(&*name, &met.estate, &host.reference);
+                if !matches!(of, Some((_, Wanted::Xapi(_)))) {
+                    let option = of.map_or("a pool's members", |(option, _)| option);
+                    variables.set_from(Layer::Flag, &name, &host.address, option)?;
+                }
+            }
+            (None, _) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The host that an address means: the one that has it, or else the master, to which a pool leads.
+fn named<'m>(wanted: &Wanted, met: &'m Met) -> Option<&'m toolstack::Host> {
+    let Wanted::Xapi(address) = wanted else { return met.hosts.first() };
+    let name = address.host();
+    let is_called = |host: &&toolstack::Host| [&host.address, &host.hostname, &host.name].iter().any(|text| *text == name);
+    let by_name = met.hosts.iter().find(is_called);
+    by_name.or_else(|| (met.hosts.len() == 1).then(|| &met.hosts[0])).or_else(|| {
+        let found: Vec<IpAddr> = (name, 0).to_socket_addrs().ok()?.map(|socket| socket.ip()).collect();
+        met.hosts.iter().find(|host| host.address.parse().is_ok_and(|ip| found.contains(&ip))).or(met.hosts.first())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_hosts_is_taken_apart() {
+        for (text, parts) in [
+            ("h1,h2", &["h1", "h2"][..]),
+            ("sim", &["sim"]),
+            ("sim:hosts=3,guests=10,seed=7", &["sim:hosts=3,guests=10,seed=7"]),
+            (
+                "h1, sim:hosts=3,trouble=fail:VM.start=SR_FULL,n=2;kill:guest1,h2",
+                &["h1", "sim:hosts=3,trouble=fail:VM.start=SR_FULL,n=2;kill:guest1", "h2"],
+            ),
+            ("root:a=b@h1,h2", &["root:a=b@h1", "h2"]),
+            ("", &[]),
+        ] {
+            assert_eq!(split(text), parts, "{text}");
+        }
+    }
+
+    #[test]
+    fn variables_name_hosts_without_passwords() {
+        let args = HostArgs { host: vec!["root:secret@h2,[fe80::1]:8443".into()], pool: vec!["p1".into()], ..HostArgs::default() };
+        let mut variables = Variables::built_in().unwrap();
+        args.set(&mut variables).unwrap();
+        let value = |name: &str| variables.lookup(name).unwrap().unwrap_or_default();
+        let hosts = ["RESOURCE_HOST_0", "RESOURCE_HOST_1", "RESOURCE_HOST_2", "RESOURCE_HOST_3", "RESOURCE_POOL_0"].map(value);
+        assert_eq!(hosts, ["p1", "h2", "[fe80::1]:8443", "", "p1"]);
+    }
+
+    #[test]
+    fn a_wrong_address_has_a_next_step() {
+        for text in ["virsh://h1", "root:secret@", "sim:hots=3", "h 1"] {
+            let args = HostArgs { host: vec![text.into()], ..HostArgs::default() };
+            let error = args.given().err().unwrap();
+            assert!(error.help.is_some() && !error.report().contains("secret"), "{text}: {}", error.report());
+        }
+        assert!(matches!(wanted("sim").unwrap(), Wanted::Sim(_)));
+        assert!(matches!(wanted("simon").unwrap(), Wanted::Xapi(_)));
+    }
+}
