@@ -11,6 +11,7 @@ mod guest;
 mod limits;
 mod metrics;
 mod plans;
+mod pool;
 mod power;
 mod program;
 mod repl;

@@ -158,7 +158,7 @@ impl AccessArgs {
         let given = hosts.given()?;
         let lab = Arc::new(self.attach(io, variables, mask)?);
         let mut simulators = Vec::new();
-        let mut estates = Vec::new();
+        let (mut estates, mut spares) = (Vec::new(), Vec::new());
         if !given.is_empty() {
             let access = self.access(io, variables)?;
             let way = HostAccess {
@@ -171,15 +171,18 @@ impl AccessArgs {
                 estates.push(match &given.wanted {
                     Wanted::Xapi(address) => real(address, &way, mask)?,
                     Wanted::Sim(options) => {
-                        let (simulator, estate) = simulated(options, &access, mask)?;
-                        simulators.push(simulator);
-                        estate
+                        let simulated = simulated(options, &access, mask)?;
+                        simulators.push(simulated.simulator);
+                        spares.extend(simulated.spares);
+                        simulated.pool
                     }
                 });
             }
         }
-        let met = meet(&given, &estates, self.connect_timeout)?;
-        enter(&lab, variables, &given, &estates, &met)?;
+        let wanted = given.iter().map(Given::is_met).zip(&estates).chain(spares.iter().map(|spare| (true, spare)));
+        let mut met = meet(wanted, self.connect_timeout)?;
+        let spares: Vec<Met> = met.split_off(estates.len()).into_iter().flatten().collect();
+        enter(&lab, variables, &given, &estates, (&met, &spares))?;
         let first = met.iter().flatten().next().map(shown);
         let shown = first.or_else(|| Some(format!("host is on {}", estates.first()?.name())));
         Ok(Attached { lab, shown: shown.into_iter().collect(), simulators })
@@ -216,12 +219,24 @@ fn real(address: &Address, way: &HostAccess<'_>, mask: &Mask) -> Result<Arc<Esta
     };
     let access = way.access;
     let login = Login { address: address.clone(), passwords, trust: way.trust.clone(), connect_timeout: access.connect_timeout };
+    let toolstack = Arc::new(Xapi::new(login)?);
+    let opens_with = first.clone().or_else(|| further.first().cloned());
     let host_access = Access { password: first, root_passwords: further, ..access.clone() };
-    Ok(Estate::with_host_access(Arc::new(Xapi::new(login)?), access.clone(), host_access))
+    let estate = Estate::with_host_access(toolstack, access.clone(), host_access);
+    opens_with.into_iter().for_each(|password| estate.opens_with(password));
+    Ok(estate)
+}
+
+/// A simulator with what it simulates.
+struct Simulated {
+    simulator: crate::sim::Simulator,
+    pool: Arc<Estate>,
+    /// Hosts that are pools of their own.
+    spares: Vec<Arc<Estate>>,
 }
 
 /// Starts a simulated pool, with the passwords that only it has.
-fn simulated(options: &crate::sim::Options, access: &Access, mask: &Mask) -> Result<(crate::sim::Simulator, Arc<Estate>)> {
+fn simulated(options: &crate::sim::Options, access: &Access, mask: &Mask) -> Result<Simulated> {
     let simulator = crate::sim::Simulator::start(options.clone())?;
     let (password, inside) = (simulator.password().clone(), simulator.ssh_password().clone());
     mask.learn(&password);
@@ -236,15 +251,20 @@ fn simulated(options: &crate::sim::Options, access: &Access, mask: &Mask) -> Res
         agent: false,
         ..access.clone()
     };
-    let host_access = Access { password: Some(password.clone()), ..access.clone() };
-    let login = Login {
-        address: simulator.url().parse()?,
-        passwords: vec![password],
-        trust: Trust { policy: HostKeys::Ignore, record: None },
-        connect_timeout: access.connect_timeout,
+    let at = |url: &str| -> Result<Arc<Estate>> {
+        let login = Login {
+            address: url.parse()?,
+            passwords: vec![password.clone()],
+            trust: Trust { policy: HostKeys::Ignore, record: None },
+            connect_timeout: access.connect_timeout,
+        };
+        let estate = Estate::new(Arc::new(Xapi::new(login)?), access.clone());
+        estate.opens_with(password.clone());
+        Ok(estate)
     };
-    let estate = Estate::with_host_access(Arc::new(Xapi::new(login)?), access, host_access);
-    Ok((simulator, estate))
+    let pool = at(&simulator.url())?;
+    let spares = simulator.spares().iter().map(|url| at(url)).collect::<Result<Vec<_>>>()?;
+    Ok(Simulated { simulator, pool, spares })
 }
 
 fn shown(met: &Met) -> String {
@@ -256,7 +276,7 @@ fn shown(met: &Met) -> String {
 }
 
 /// Asks those that are to be asked at once, side by side, what they are.
-fn meet(given: &[Given], estates: &[Arc<Estate>], limit: Duration) -> Result<Vec<Option<Met>>> {
+fn meet<'e>(estates: impl Iterator<Item = (bool, &'e Arc<Estate>)>, limit: Duration) -> Result<Vec<Option<Met>>> {
     let cancel = Cancel::new();
     let ask = |estate: &Arc<Estate>| -> Result<Met> {
         let watch = Watch::silent(&cancel, limit);
@@ -267,8 +287,9 @@ fn meet(given: &[Given], estates: &[Arc<Estate>], limit: Duration) -> Result<Vec
         Ok(Met { estate: estate.clone(), pool, hosts })
     };
     std::thread::scope(|scope| {
-        let wanted = given.iter().zip(estates).map(|(given, estate)| given.is_met().then_some(estate));
-        let asked: Vec<_> = wanted.map(|estate| estate.map(|estate| (estate, scope.spawn(|| ask(estate))))).collect();
+        let ask = &ask;
+        let asked = |(is_met, estate)| if is_met { Some((estate, scope.spawn(move || ask(estate)))) } else { None };
+        let asked: Vec<_> = estates.map(asked).collect();
         let said = asked.into_iter().map(|asked| {
             let Some((estate, asked)) = asked else { return Ok(None) };
             let panicked = |_| Error::new(Kind::Internal, format!("asking {} panicked", estate.name()));
@@ -291,7 +312,13 @@ fn explained(error: Error, name: &str) -> Error {
 }
 
 /// Puts what was named into the lab, under the names that sequences and scripts know.
-fn enter(lab: &Lab, variables: &mut Variables, given: &[Given], estates: &[Arc<Estate>], met: &[Option<Met>]) -> Result<()> {
+fn enter(
+    lab: &Lab,
+    variables: &mut Variables,
+    given: &[Given],
+    estates: &[Arc<Estate>],
+    (met, spares): (&[Option<Met>], &[Met]),
+) -> Result<()> {
     let mut known: Vec<&Met> = Vec::new();
     let mut called: Vec<Option<(&Met, &toolstack::Host)>> = Vec::new();
     let mut pools = 0;
@@ -313,7 +340,8 @@ fn enter(lab: &Lab, variables: &mut Variables, given: &[Given], estates: &[Arc<E
             pools += 1;
         }
     }
-    for met in &known {
+    spares.iter().for_each(|spare| lab.add(spare.estate.clone()));
+    for met in known.into_iter().chain(spares) {
         for host in &met.hosts {
             if !called.iter().flatten().any(|(_, known)| known.uuid == host.uuid) {
                 called.push(Some((met, host)));

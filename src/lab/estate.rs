@@ -31,6 +31,8 @@ pub struct Estate {
     access: Access,
     /// How to get into hosts.
     host_access: Access,
+    /// Of the toolstack, for hosts that join.
+    password: Mutex<Option<Secret>>,
     /// By uuid of the host or guest.
     places: Mutex<HashMap<String, Arc<Place>>>,
     /// Guests by the names under which they were found: a hint, to be checked.
@@ -47,8 +49,8 @@ impl Estate {
 
     /// As [`Estate::new`], with another way into the hosts than into the guests.
     pub fn with_host_access(toolstack: Arc<dyn Toolstack>, access: Access, host_access: Access) -> Arc<Estate> {
-        let (places, found, hands) = (Mutex::default(), Mutex::default(), Hands::default());
-        Arc::new(Estate { toolstack, access, host_access, places, found, hands })
+        let (password, places, found, hands) = (Mutex::default(), Mutex::default(), Mutex::default(), Hands::default());
+        Arc::new(Estate { toolstack, access, host_access, password, places, found, hands })
     }
 
     /// As shown to people: "xapi on 10.0.0.5".
@@ -164,9 +166,14 @@ impl Estate {
         self.hands.made(context, Made { reference: reference.clone(), what: what.into(), remove: remove.into() });
     }
 
-    /// Who may do everything on the hosts, if that is known.
+    /// By this password its toolstack lets in who may do everything.
+    pub fn opens_with(&self, password: Secret) {
+        *self.password.lock().unwrap_or_else(PoisonError::into_inner) = Some(password);
+    }
+
+    /// Who may do everything there, if that is known: what a host needs that joins.
     pub fn login(&self) -> Option<(&'static str, Secret)> {
-        Some((super::address::ROOT, self.host_access.password.clone()?))
+        Some((super::address::ROOT, self.password.lock().unwrap_or_else(PoisonError::into_inner).clone()?))
     }
 
     /// A guest in the hands of the testcase of `context`; the same one each time.
