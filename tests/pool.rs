@@ -48,7 +48,11 @@ fn a_wrong_name_gets_the_nearest() {
         ("host.guest(\"guets1\");", "no guest `guets1`", "did you mean `guest1`?"),
         ("host.get(\"nmae_label\");", "nmae_label", ""),
         ("host.create_vm(#{ template: \"nope\" });", "no template `nope`", "there is: "),
-        ("host.create_vm(#{ distro: \"beos5\" });", "no template has beos5 installed", "install one and call it xenrt-template-beos5-x86-64"),
+        (
+            "host.create_vm(#{ distro: \"beos5\" });",
+            "no template has beos5 installed",
+            "install one and call it xenrt-template-beos5-x86-64",
+        ),
         ("host.create_sr(#{ type: \"nfs\", name: \"x\", server: \"s\" });", "needs `path`", "type nfs takes `server`"),
     ] {
         let script = format!("fn run(args) {{\nlet pool = pool();\nlet host = host();\n{statement}\n}}");
@@ -309,7 +313,9 @@ fn a_prompt_has_the_pool_at_hand() {
     terminal.has("host is host1, pool is its pool of 2");
     enter(&terminal, "guests");
     terminal.until("a table of guests", |lines| {
-        row(lines, &["NAME", "STATE", "HOST", "MEMORY", "IP"]) && row(lines, &["guest1", "UP", "host1"]) && row(lines, &["guest2", "UP", "host2"])
+        row(lines, &["NAME", "STATE", "HOST", "MEMORY", "IP"])
+            && row(lines, &["guest1", "UP", "host1"])
+            && row(lines, &["guest2", "UP", "host2"])
     });
     ready(&terminal);
     enter(&terminal, "pool.hosts()");

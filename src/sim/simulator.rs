@@ -85,6 +85,22 @@ impl Simulator {
         format!("{}://{}", if self.is_tls { "https" } else { "http" }, self.address)
     }
 
+    /// Where the toolstacks of the hosts answer that are pools of their own.
+    pub fn spares(&self) -> Vec<String> {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        let masters = self.engine.with(|world| {
+            let hosts = |db: &super::store::Store| db.all("host").first().map(|host| db.text(*host, "uuid").to_string());
+            world
+                .pools
+                .iter()
+                .skip(1)
+                .filter_map(hosts)
+                .filter_map(|uuid| Some(world.site.hosts.get(&uuid)?.address))
+                .collect::<Vec<_>>()
+        });
+        masters.into_iter().map(|address| format!("{scheme}://{address}:{}", self.address.port())).collect()
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.address
     }

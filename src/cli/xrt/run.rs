@@ -22,6 +22,7 @@ use crate::time::{Cancel, Stop};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub const EXAMPLES: &str = "\
