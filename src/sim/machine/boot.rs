@@ -6,12 +6,13 @@ use super::shared::Shared;
 use super::skeleton;
 use super::spec::{Role, Spec};
 use super::view::View;
-use super::{ask, kernel};
+use super::{ask, dom0, kernel};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::process::Command;
 use tokio::sync::{OnceCell, watch};
 
@@ -126,12 +127,20 @@ impl Boot {
         Ok(inside)
     }
 
+    fn is_host(&self) -> bool {
+        self.spec.read().unwrap_or_else(PoisonError::into_inner).role == Role::Host
+    }
+
     /// A command for its shell, ready to be started.
     ///
     /// # Errors
     /// As [`Boot::inside`].
     pub async fn command(self: &Arc<Boot>, text: &str) -> io::Result<Command> {
-        let mut command = match self.inside().await? {
+        let inside = self.inside().await?;
+        if self.is_host() {
+            dom0::refresh(self).await?;
+        }
+        let mut command = match inside {
             Inside::Cell(cell) => cell.command(text),
             Inside::Plain(plain) => {
                 self.refresh_uptime();
@@ -149,7 +158,11 @@ impl Boot {
     /// # Errors
     /// As [`Boot::inside`].
     pub async fn view(self: &Arc<Boot>) -> io::Result<View> {
-        match self.inside().await? {
+        let inside = self.inside().await?;
+        if self.is_host() {
+            dom0::refresh(self).await?;
+        }
+        match inside {
             Inside::Cell(cell) => cell.view(),
             Inside::Plain(plain) => plain.view(),
         }
@@ -220,11 +233,16 @@ impl Boot {
 
     /// Waits until its processes are gone, and removes what was of this start only.
     pub fn clear(&self) {
-        if let Some(Inside::Cell(cell)) = self.inside.get() {
-            cell.wait_end();
-        }
+        self.wait_end(Duration::from_secs(2));
         // The next one has a directory of its own: what is left behind is removed with everything else.
         let _ = std::fs::remove_dir_all(&self.volatile);
+    }
+
+    /// Waits until its processes are gone, for so long at most: they were told to go.
+    pub fn wait_end(&self, limit: Duration) {
+        if let Some(Inside::Cell(cell)) = self.inside.get() {
+            cell.wait_end(limit);
+        }
     }
 
     /// Whether something is mounted from this device, so that it cannot be unplugged.

@@ -16,6 +16,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
@@ -130,16 +131,14 @@ impl Cell {
 }
 
 impl Cell {
-    /// Waits until everything in it has ended, for a moment: it was told to.
-    pub fn wait_end(&self) {
+    /// Waits until everything in it has ended, for so long at most.
+    pub fn wait_end(&self, limit: Duration) {
         let mut ends = [PollFd::new(&self.ending, PollFlags::IN)];
+        let limit = Timespec { tv_sec: i64::try_from(limit.as_secs()).unwrap_or(0), tv_nsec: i64::from(limit.subsec_nanos()) };
         // Nothing more can be done when it takes longer.
-        let _ = rustix::event::poll(&mut ends, Some(&LONGEST_END));
+        let _ = rustix::event::poll(&mut ends, Some(&limit));
     }
 }
-
-/// How long the processes of a machine may take to go.
-const LONGEST_END: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
 /// Maps the users: all of them for root, else root to us.
 fn map_users(pid: u32) -> io::Result<()> {

@@ -2,8 +2,10 @@
 
 use super::boot::Boot;
 use super::spec::Spec;
-use std::fs::OpenOptions;
+use super::view::View;
+use rustix::fs::{Mode, OFlags};
 use std::io::{self, Write};
+use std::path::Path;
 
 /// Seconds since the machine was started that runs this.
 pub(super) fn uptime_here() -> f64 {
@@ -36,8 +38,7 @@ pub(super) fn log_boot(boot: &Boot, spec: &Spec) -> io::Result<()> {
     let text: String = lines.iter().map(|(at, line)| stamped(*at, line)).collect();
     let (tree, volatile) = boot.places();
     std::fs::write(volatile.join("run/sim/kmsg"), &text)?;
-    let mut log = OpenOptions::new().append(true).create(true).open(tree.join("var/log/kern.log"))?;
-    log.write_all(text.as_bytes())
+    append(tree, "/var/log/kern.log", &text)
 }
 
 /// Says something in the kernel's log.
@@ -47,10 +48,15 @@ pub(super) fn log_boot(boot: &Boot, spec: &Spec) -> io::Result<()> {
 pub(super) fn log(boot: &Boot, line: &str) -> io::Result<()> {
     let text = stamped(boot.uptime(), line);
     let (tree, volatile) = boot.places();
-    for path in [volatile.join("run/sim/kmsg"), tree.join("var/log/kern.log")] {
-        OpenOptions::new().append(true).open(path)?.write_all(text.as_bytes())?;
-    }
-    Ok(())
+    append(volatile, "/run/sim/kmsg", &text)?;
+    append(tree, "/var/log/kern.log", &text)
+}
+
+/// Adds to a file of a machine, wherever the machine's own links lead; not above `root`.
+pub(super) fn append(root: &Path, path: &str, text: &str) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
+    let mut file = View::open(root)?.open_file(Path::new(path), flags, Mode::from_raw_mode(0o640))?;
+    file.write_all(text.as_bytes())
 }
 
 fn stamped(at: f64, line: &str) -> String {

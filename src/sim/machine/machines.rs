@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 use tokio::runtime::Handle;
 
 /// The insides of all machines of a simulator. Dropping it ends them and removes their files.
@@ -113,6 +114,9 @@ impl Machines {
         entry.boot = Some(boot);
     }
 }
+
+/// How long the processes of all machines together may take to go.
+const LONGEST_END: Duration = Duration::from_secs(5);
 
 impl Known {
     fn new(boot_id: &str) -> Known {
@@ -219,15 +223,26 @@ impl Inside for Machines {
     }
 }
 
-impl Drop for Machines {
-    fn drop(&mut self) {
-        let boots: Vec<Arc<Boot>> = self.known().drain().filter_map(|(_, entry)| entry.boot).collect();
+impl Machines {
+    /// Ends all machines and removes their files; nothing starts afterwards.
+    pub fn end(&self) {
+        let mut known = self.known();
+        let entries: Vec<Known> = known.drain().map(|(_, entry)| entry).collect();
+        // Held from here on, so that nothing is started meanwhile.
+        let boots: Vec<Arc<Boot>> = entries.into_iter().filter_map(|entry| entry.boot).collect();
         for boot in &boots {
             boot.end();
         }
+        let end = tokio::time::Instant::now() + LONGEST_END;
         for boot in &boots {
-            boot.clear();
+            boot.wait_end(end.saturating_duration_since(tokio::time::Instant::now()));
         }
         self.shared.remove_files();
+    }
+}
+
+impl Drop for Machines {
+    fn drop(&mut self) {
+        self.end();
     }
 }

@@ -68,7 +68,8 @@ impl Shared {
 
     /// Removes all files of all machines.
     pub fn remove_files(&self) {
-        if let Err(error) = std::fs::remove_dir_all(self.dir.path()) {
+        let removed = std::fs::remove_dir_all(self.dir.path());
+        if let Err(error) = removed.or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) }) {
             tracing::warn!("cannot remove `{}`: {error}", self.dir.path().display());
         }
     }
