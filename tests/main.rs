@@ -28,6 +28,7 @@ mod sequences;
 mod settle;
 mod shipped;
 mod sim;
+mod sim_dom0;
 mod sim_machines;
 mod sinks;
 mod ssh;

@@ -30,6 +30,7 @@ pub struct Simulator {
     address: SocketAddr,
     is_tls: bool,
     seat: Seat,
+    machines: Arc<Machines>,
     /// The machines hold it only weakly.
     _outside: Arc<dyn Outside>,
     /// Nothing once it is being dropped.
@@ -77,7 +78,7 @@ impl Simulator {
         runtime.spawn(Arc::clone(&engine).keep_time());
         let wrong = |failure| Error::new(Kind::Malformed, format!("the trouble cannot be: {failure}"));
         engine.trouble(troubles).map_err(wrong)?;
-        Ok(Simulator { engine, address, is_tls, seat, _outside: outside, runtime: Some(runtime) })
+        Ok(Simulator { engine, address, is_tls, seat, machines, _outside: outside, runtime: Some(runtime) })
     }
 
     /// Where the toolstack of the first host answers: "http://127.0.0.1:40123".
@@ -123,6 +124,11 @@ impl Simulator {
         self.seat.ssh_port
     }
 
+    /// The insides of its hosts and guests.
+    pub fn machines(&self) -> &Machines {
+        &self.machines
+    }
+
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
     }
@@ -130,6 +136,8 @@ impl Simulator {
 
 impl Drop for Simulator {
     fn drop(&mut self) {
+        // Nothing of them is left when this returns, whoever still holds the world.
+        self.machines.end();
         if let Some(runtime) = self.runtime.take() {
             // Who drops it may itself be in a runtime, and nobody waits for calls that are under way.
             runtime.shutdown_background();

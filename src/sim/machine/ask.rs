@@ -14,7 +14,10 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::process::Child;
 
-/// How long the answer may take to reach the other side before the machine goes down.
+/// How long the script that asked may take to read the answer.
+const LONGEST_READING: Duration = Duration::from_secs(1);
+
+/// How long the status of a command that takes its machine down may take to leave the machine.
 const GOODBYE: Duration = Duration::from_millis(20);
 
 /// How long the first process of a machine may take to end when it was told to.
@@ -128,13 +131,16 @@ async fn serve(boot: &Arc<Boot>, number: &str) -> io::Result<()> {
     // A writer that waits for nobody: if the one who asked is gone, nobody is to be told.
     let mut done = pipe::OpenOptions::new().read_write(true).open_sender(dir.join("done"))?;
     tokio::io::AsyncWriteExt::write_all(&mut done, format!("{code}\n").as_bytes()).await?;
+    // Held until the other side has read it, which then removes the directory.
+    let end = tokio::time::Instant::now() + LONGEST_READING;
+    while tokio::fs::try_exists(&dir).await.unwrap_or(false) && tokio::time::Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(done);
     if let Some(act) = act {
         tokio::time::sleep(GOODBYE).await;
         happen(boot, act);
     }
-    // Held until the other side has had time to read.
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    drop(done);
     Ok(())
 }
 
