@@ -11,9 +11,13 @@ use crate::wire::http::{Answer, Fault, Http};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How often a download may be sent to another host.
 const HOPS: u32 = 2;
+
+/// How long a task may take to say why its transfer broke.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The longest picture.
 const PICTURE: usize = 16 << 20;
@@ -75,13 +79,10 @@ impl Xapi {
     ) -> Result<Vec<String>> {
         let ended = match sent {
             Ok(()) => self.follow(task, call, cancel, progress),
-            Err(Fault::Stopped(error)) => {
-                let own = Cancel::new().child_with_limit("cancelling of a task", std::time::Duration::from_secs(3));
-                let _ = self.ask::<Value>(&calls::task_cancel(Task(task)), &own);
-                Err(error)
-            }
+            Err(Fault::Stopped(error) | Fault::Unconnected(error)) => Err(self.abandon(task, error)),
+            Err(Fault::Broken(error)) if error.kind == Kind::Unsupported => Err(self.abandon(task, error)),
             Err(fault) => {
-                let own = cancel.child_with_limit("end of a task", std::time::Duration::from_secs(2));
+                let own = cancel.child_with_limit("end of a task", LAST_WORDS);
                 Err(match self.follow(task, call, &own, progress) {
                     Err(words) if words.details.is_some() && !own.is_raised() => words,
                     _ => fault.error(),
@@ -90,6 +91,13 @@ impl Xapi {
         };
         self.sweep(task);
         ended
+    }
+
+    /// Cancels a task that nothing more will come for.
+    fn abandon(&self, task: &str, error: Error) -> Error {
+        let own = Cancel::new().child_with_limit("cancelling of a task", LAST_WORDS);
+        let _ = self.ask::<Value>(&calls::task_cancel(Task(task)), &own);
+        error
     }
 
     /// Reads from a server, or from where it says that one should.
@@ -144,7 +152,9 @@ impl Xapi {
         let mut picture = Bounded(Vec::new());
         match self.download(&standing.server, path, &mut picture, &cancel) {
             Ok(()) => {}
-            Err(Fault::Broken(error)) if error.kind == Kind::Refused => return Err(none().because(error)),
+            Err(Fault::Broken(error)) if matches!(error.kind, Kind::Refused | Kind::Unsupported) => {
+                return Err(none().because(error));
+            }
             Err(fault) => return Err(fault.error()),
         }
         match picture.0.as_slice() {
@@ -168,7 +178,9 @@ fn judged(server: &Http, answer: Answer) -> Result<Answer, Fault> {
         return Ok(answer);
     }
     let what = format!("{} answered with HTTP status {}", server.machine(), answer.status);
-    Err(Fault::Broken(Error::new(Kind::Refused, what).blame(Blame::Product)))
+    // There is nothing under that path.
+    let kind = if [404, 405, 501].contains(&answer.status) { Kind::Unsupported } else { Kind::Refused };
+    Err(Fault::Broken(Error::new(kind, what).blame(if kind == Kind::Unsupported { Blame::Lab } else { Blame::Product })))
 }
 
 /// Origin and path of a URL.
