@@ -196,6 +196,11 @@ fn files_go_there_and_back() {
     assert!(guest.dir_exists(&dir).unwrap() && !guest.file_exists(&dir).unwrap());
     assert!(guest.file_mtime(&file).unwrap() > 1_700_000_000);
     assert_eq!(guest.file_sha1(&file).unwrap().len(), 40);
+    guest.write_file(&guest.path(&[&dir, "abc"]), b"abc", 0o644).unwrap();
+    let sum = guest.file_sha256(&guest.path(&[&dir, "abc"])).unwrap();
+    assert_eq!(sum, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    guest.remove_file(&guest.path(&[&dir, "abc"])).unwrap();
+    assert_eq!(guest.file_sha256(&guest.path(&[&dir, "abc"])).unwrap_err().kind, Kind::NotFound);
     let missing = guest.path(&[&dir, "none"]);
     assert_eq!(guest.read_file(&missing).unwrap_err().kind, Kind::NotFound);
     assert_eq!(guest.file_sha1(&missing).unwrap_err().kind, Kind::NotFound);
@@ -433,6 +438,38 @@ fn an_ssh_server_of_posix_is_taken_for_what_it_is() {
     let bench = Bench::new("posix", &address, access.entrance(&address.parse().unwrap()));
     assert!(!bench.guest.is_windows().unwrap());
     assert_eq!(bench.guest.exec("echo $((1 + 1))", &ExecOptions::default()).unwrap(), "2");
+}
+
+/// What a shell has for PowerShell here: it decodes its script, and runs the batch file in it.
+const POWERSHELL: &str = r#"#!/bin/sh
+script=$(printf %s "$5" | base64 -d | iconv -f UTF-16LE -t UTF-8)
+[ "$1 $2 $3 $4" = "-nologo -noprofile -noninteractive -encodedcommand" ] || exit 98
+batch=$(printf %s "$script" | sed -n "s/.*FromBase64String('\([^']*\)').*/\1/p")
+[ -n "$batch" ] || { echo '["Windows_NT"]'; exit 0; }
+printf %s "$batch" | base64 -d | tr -d '\r' | sed -e '/^@echo off/d' -e 's,exit /b,exit,' >/tmp/xrt-batch.$$
+sh /tmp/xrt-batch.$$; rc=$?; rm -f /tmp/xrt-batch.$$; exit $rc
+"#;
+
+#[test]
+fn an_ssh_server_of_windows_is_driven_by_powershell() {
+    let tools = tempfile::tempdir().unwrap();
+    let program = tools.path().join("powershell.exe");
+    std::fs::write(&program, POWERSHELL).unwrap();
+    let permissions =
+        |path: &Path, mode| std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    permissions(&program, 0o755);
+    permissions(tools.path(), 0o755);
+    let path = format!("export PATH={}:$PATH", tools.path().display());
+    let options = crate::support::sshd::Options::default().config("VersionAddendum OpenSSH_for_Windows_8.1").shell_start(&path);
+    let Some(sshd) = options.start() else { return };
+    let access = Access { key_files: vec![sshd.key.clone()], ..Access::default() };
+    let address = format!("{}@127.0.0.1:{}", sshd.user, sshd.port);
+    let bench = Bench::new("winssh", &address, access.entrance(&address.parse().unwrap()));
+    assert!(bench.guest.is_windows().unwrap(), "its banner says so");
+    let fed = ExecOptions { input: "typed".into(), on_error: OnError::Return, ..ExecOptions::default() };
+    let ended = bench.guest.exec_full("cat\necho oops >&2\nexit /b 9", &fed).unwrap();
+    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str(), ended.code), ("typed", "oops\n", 9));
+    assert_eq!(bench.guest.env("OS").unwrap().as_deref(), Some("Windows_NT"));
 }
 
 /// An SSH server of Windows as far as PowerShell over it goes: scripts are decoded, batch files run, questions answered.

@@ -168,6 +168,9 @@ impl Guest {
     /// # Errors
     /// As [`Guest::file_sha1`].
     pub fn file_sha256(&self, path: &str) -> Result<String> {
+        if self.is_windows()? {
+            return self.told(&format!("sha256 of {path}"), |_| self.windows_sha256(path));
+        }
         self.checksum(path, "sha256", 64)
     }
 

@@ -106,6 +106,8 @@ impl Execd {
         let double = Execd { port: address.port(), host: address.ip().to_string(), shared, thread };
         double.program("powershell.exe", "echo 5");
         double.program("netsh", "exit 0");
+        let certutil = r#"echo "SHA256 hash of $2:"; sha256sum "$2" | cut -c1-64 | sed 's/../& /g'; echo "CertUtil: done.""#;
+        double.program("certutil", certutil);
         double
     }
 

@@ -25,6 +25,21 @@ impl Guest {
         Ok(path)
     }
 
+    pub(in crate::lab) fn windows_sha256(&self, path: &str) -> Result<String> {
+        let command = format!("certutil -hashfile {} SHA256", quote_path(path)?);
+        if self.stat(path)?.is_none() {
+            return Err(Error::new(Kind::NotFound, format!("no `{path}` on {}", self.name())));
+        }
+        let output = self.run_any(&Command::new(&command, self.patience(Patience::COPY).limit))?;
+        let said = output.stdout.text();
+        // Older ones put a blank between two digits and the next.
+        let sum = said
+            .lines()
+            .map(|line| line.replace([' ', '\r'], "").to_lowercase())
+            .find(|line| line.len() == 64 && line.chars().all(|c| c.is_ascii_hexdigit()));
+        sum.filter(|_| output.is_success()).ok_or_else(|| self.refused(&command, &output))
+    }
+
     /// Adds to a file as it is added to everywhere: by a part that is written beside it.
     pub(in crate::lab) fn windows_append(&self, path: &str, data: &[u8]) -> Result<()> {
         let limit = self.limit(&format!("writing of `{path}`"), Patience::COPY);

@@ -62,10 +62,8 @@ impl Guest {
 
     /// Whether there is a file with something in it.
     fn keep(&self, path: &Path, result: Result<()>, limit: &Cancel) -> Result<bool> {
-        if let Err(error) = result {
-            if error.kind != Kind::NotFound {
-                self.missed(&error.what, limit)?;
-            }
+        if let Some(error) = result.err().filter(|error| error.kind != Kind::NotFound) {
+            self.missed(&error.what, limit)?;
         }
         let is_there = std::fs::metadata(path).is_ok_and(|found| found.len() > 0);
         if is_there {
