@@ -23,27 +23,27 @@ fn walk(mut client: Command, simulator: &Simulator) -> Vec<String> {
     out.lines().map(str::to_string).collect()
 }
 
-fn python() -> Option<Command> {
+fn python(script: &str) -> Option<Command> {
     let dir = clients("python");
     if !dir.join("XenAPI").is_dir() {
         skip("XRT_REQUIRE_CLIENTS", "the XenAPI package of PyPI is not in target/clients/python (tests/run gets it)");
         return None;
     }
     let mut command = Command::new("python3");
-    command.arg("tests/sim/client.py").env("PYTHONPATH", dir);
+    command.arg(script).env("PYTHONPATH", dir);
     Some(command)
 }
 
 #[test]
 fn the_xenapi_package_of_pypi_works_with_it() {
-    let Some(client) = python() else { return };
+    let Some(client) = python("tests/sim/client.py") else { return };
     let walked = walk(client, &simulator(""));
     assert_eq!(walked, ["login_and_errors", "listing", "life_cycle", "disks", "tasks_and_events"]);
 }
 
 #[test]
 fn time_that_passes_changes_nothing_but_the_time() {
-    let Some(client) = python() else { return };
+    let Some(client) = python("tests/sim/client.py") else { return };
     let walked = walk(client, &simulator("speed=200"));
     assert_eq!(walked.len(), 5);
 }
@@ -59,4 +59,11 @@ fn the_xen_api_package_of_npm_works_with_it() {
         client.arg("tests/sim/client.mjs").arg(&dir);
         assert_eq!(walk(client, &simulator(options)), ["listing", "events", "tasks", "errors"]);
     }
+}
+
+#[test]
+fn hosts_storage_and_networks_behave_as_those_of_a_real_pool() {
+    let Some(client) = python("tests/sim/pool.py") else { return };
+    let walked = walk(client, &simulator("spare=1"));
+    assert_eq!(walked, ["evacuation", "members", "join_and_eject", "loss_of_a_host", "high_availability", "storage", "networking"]);
 }

@@ -140,6 +140,7 @@ pub mod pace {
     pub const NETWORK: Duration = seconds(2);
     pub const HOST_BOOT: Duration = seconds(150);
     pub const HOST_SHUTDOWN: Duration = seconds(20);
+    pub const AGENT_STOP: Duration = seconds(1);
     pub const AGENT_RESTART: Duration = seconds(15);
     pub const JOIN: Duration = seconds(20);
     pub const NEW_MASTER: Duration = seconds(15);

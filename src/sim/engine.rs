@@ -86,6 +86,9 @@ impl Engine {
     /// Answers a call that came to a host.
     pub async fn call(self: &Arc<Engine>, door: &Arc<str>, method: &str, params: Vec<xmlrpc::Value>, format: Format) -> Reply {
         let begun = self.with(|world| {
+            if !is_up(world, door) {
+                return Err(String::new());
+            }
             let mut begun = match begin(world, door, method, params) {
                 Ok(begun) => begun,
                 Err(failure) => return Err(format.failure(&failure)),
@@ -100,7 +103,7 @@ impl Engine {
         });
         let mut begun = match begun {
             Ok(begun) => begun,
-            Err(body) => return Reply { body, is_cut: false },
+            Err(body) => return Reply { is_cut: body.is_empty(), body },
         };
         let is_cut = begun.mishap.is_cut;
         if let Step::Over(Ok(Value::Text(body))) = &begun.step {
@@ -111,7 +114,9 @@ impl Engine {
         if begun.task.is_null() {
             let work = tokio::spawn(async move { engine.drive(&mut begun, &format).await });
             let body = work.await.unwrap_or_else(|_| String::new());
-            return Reply { is_cut: is_cut || body.is_empty(), body };
+            // A host that has gone meanwhile answers nobody.
+            let is_gone = self.with(|world| !is_up(world, door));
+            return Reply { is_cut: is_cut || is_gone || body.is_empty(), body };
         }
         let body = self.with(|world| format.success(&world.pools[begun.pool], &Value::Ref(begun.task)));
         tokio::spawn(async move { engine.drive(&mut begun, &format).await });
@@ -183,6 +188,9 @@ impl Engine {
                 if world.site.cancelled.contains(&begun.task) {
                     return Some(Err(Failure::new("TASK_CANCELLED", [begun.task])));
                 }
+                if !is_up(world, &begun.door) {
+                    return Some(Err(Failure::bare("HOST_STILL_BOOTING")));
+                }
                 begun.look(world, &mut wait, is_over)
             });
             if let Some(outcome) = found {
@@ -197,6 +205,11 @@ impl Engine {
             }
         }
     }
+}
+
+/// Whether the toolstack of a host answers.
+fn is_up(world: &World, door: &Arc<str>) -> bool {
+    world.site.hosts.get(&**door).is_some_and(|place| place.is_up)
 }
 
 /// Writes down the end of a task, and writes the answer.

@@ -101,6 +101,11 @@ pub trait Inside: Send + Sync {
     fn disk_copied(&self, _from: &str, _to: &str) {}
 
     fn disk_removed(&self, _disk: &str) {}
+
+    /// Whether a running machine uses a disk ("xvdb"), so that it does not let go of it.
+    fn is_in_use(&self, _machine: &str, _device: &str) -> bool {
+        false
+    }
 }
 
 /// What a machine does to itself.

@@ -70,6 +70,15 @@ pub struct Store {
     forgotten: u64,
     /// The VMs that are on their way to a host.
     pub scheduled: BTreeSet<Ref>,
+    /// What the disks of each SR take, and may grow to.
+    sizes: HashMap<Ref, Sizes>,
+}
+
+/// Bytes of disks.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sizes {
+    pub used: i64,
+    pub allocated: i64,
 }
 
 /// Which field of which record follows from the field of a class, by class and field's place.
@@ -100,6 +109,7 @@ impl Store {
             removals: VecDeque::new(),
             forgotten: 0,
             scheduled: BTreeSet::new(),
+            sizes: HashMap::new(),
         }
     }
 
@@ -152,6 +162,11 @@ impl Store {
 
     /// Removes a record, and itself from the sets that it is in. What refers to it stays as it is.
     pub fn destroy(&mut self, reference: Ref) {
+        if !self.exists(reference) {
+            return;
+        }
+        self.count_disk(reference, -1);
+        self.sizes.remove(&reference);
         for (at, _) in self.class(reference).map(|class| class.fields.iter().enumerate()).into_iter().flatten() {
             self.relate(reference, at, Ref::NULL);
         }
@@ -250,11 +265,33 @@ impl Store {
         if record.fields[at] == value {
             return;
         }
+        let is_counted = matches!(field, "SR" | "physical_utilisation" | "virtual_size");
+        if is_counted {
+            self.count_disk(reference, -1);
+        }
         self.relate(reference, at, value.as_ref());
         if let Some(record) = self.records.get_mut(&reference) {
             record.fields[at] = value;
         }
+        if is_counted {
+            self.count_disk(reference, 1);
+        }
         self.touch(reference);
+    }
+
+    /// Adds what a disk takes to its SR, or takes it off.
+    fn count_disk(&mut self, reference: Ref, sign: i64) {
+        if self.class(reference).is_none_or(|class| class.name != "VDI") {
+            return;
+        }
+        let (used, allocated) = (self.int(reference, "physical_utilisation"), self.int(reference, "virtual_size"));
+        let sizes = self.sizes.entry(self.link(reference, "SR")).or_default();
+        sizes.used += sign * used;
+        sizes.allocated += sign * allocated;
+    }
+
+    pub fn sizes(&self, sr: Ref) -> Sizes {
+        self.sizes.get(&sr).copied().unwrap_or_default()
     }
 
     pub fn set_key(&mut self, reference: Ref, field: &str, key: &str, value: impl Into<Value>) {
@@ -342,6 +379,25 @@ mod tests {
         store.destroy(vbd);
         assert!(store.links(other, "VBDs").is_empty());
         assert!(!store.exists(vbd));
+    }
+
+    #[test]
+    fn the_sizes_of_an_sr_follow_its_disks() {
+        let mut store = Store::new(1, 1);
+        let (sr, other) = (store.create("SR", [("name_label", "a")]), store.create("SR", [("name_label", "b")]));
+        let disk = |store: &mut Store, used: i64| {
+            store.create_with(
+                "VDI",
+                vec![("SR", Value::Ref(sr)), ("physical_utilisation", Value::Int(used)), ("virtual_size", Value::Int(10))],
+            )
+        };
+        let (a, b) = (disk(&mut store, 3), disk(&mut store, 4));
+        assert_eq!(store.sizes(sr), Sizes { used: 7, allocated: 20 });
+        store.set(a, "SR", other);
+        store.set(b, "physical_utilisation", 9_i64);
+        assert_eq!((store.sizes(sr).used, store.sizes(other).used), (9, 3));
+        store.destroy(b);
+        assert_eq!(store.sizes(sr), Sizes::default());
     }
 
     #[test]

@@ -216,6 +216,10 @@ impl Inside for Machines {
         }
     }
 
+    fn is_in_use(&self, machine: &str, device: &str) -> bool {
+        Machines::is_in_use(self, machine, device)
+    }
+
     fn disk_removed(&self, disk: &str) {
         if let Err(error) = self.shared.store.forget(disk) {
             tracing::warn!("the files of disk {disk} cannot be removed: {error}");

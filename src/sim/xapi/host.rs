@@ -174,7 +174,8 @@ fn power_on(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
 fn restart_agent(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
     let host = args.link(0);
     assert_live(cx, host)?;
-    cx.after(std::time::Duration::ZERO, move |cx| {
+    // The answer comes before the toolstack goes.
+    cx.after(pace::AGENT_STOP, move |cx| {
         let uuid = cx.db.text(host, "uuid").to_string();
         cx.site.set_up(&uuid, false);
         if host == cx.master() {

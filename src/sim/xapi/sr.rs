@@ -53,12 +53,12 @@ pub fn allowed(db: &Store, sr: Ref) -> Vec<&'static str> {
 
 /// What the disks of an SR take.
 pub fn used(db: &Store, sr: Ref) -> i64 {
-    db.links(sr, "VDIs").into_iter().map(|vdi| db.int(vdi, "physical_utilisation")).sum()
+    db.sizes(sr).used
 }
 
 /// What the disks of an SR may grow to.
 pub fn allocated(db: &Store, sr: Ref) -> i64 {
-    db.links(sr, "VDIs").into_iter().map(|vdi| db.int(vdi, "virtual_size")).sum()
+    db.sizes(sr).allocated
 }
 
 pub fn free(db: &Store, sr: Ref) -> i64 {
@@ -144,9 +144,6 @@ fn create(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
         return Err(Failure::new("HOST_OFFLINE", [at]));
     }
     let is_shared = args.is(7);
-    if is_shared && !driver.is_shared {
-        return Err(Failure::new("SR_OPERATION_NOT_SUPPORTED", [Ref::NULL]));
-    }
     let configuration = with_secrets(cx.db, args.map(1))?;
     let uuid = cx.db.text(at, "uuid").to_string();
     let device = array::find(&kind, &configuration, &uuid, cx.site.options.disk as i64)?;

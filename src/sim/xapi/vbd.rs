@@ -182,7 +182,8 @@ fn unplug(cx: &mut Cx<'_>, args: &Args, is_forced: bool) -> Outcome<Answer> {
     }
     if !is_forced {
         assert_hotplug(cx.db, vm)?;
-        if device_in_use(cx.db, vbd) {
+        let is_busy = cx.site.inside.is_in_use(cx.db.text(vm, "uuid"), cx.db.text(vbd, "device"));
+        if is_busy || device_in_use(cx.db, vbd) {
             let text = "Device in use; refusing to close";
             return Err(Failure::new("DEVICE_DETACH_REJECTED", ["VBD".to_string(), vbd.to_string(), text.to_string()]));
         }
