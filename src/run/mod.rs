@@ -45,6 +45,7 @@ pub use history::History;
 pub use outline::{Branch, Counts, Leaf, Outline, Part, Remark, Times};
 pub use past::Past;
 pub use plan::{Done, Group, Note, Plan, PlannedCase, Preparation, Step, Unusable, Work};
+pub use provision::survey;
 pub use rounds::Rounds;
 pub use select::select;
 pub use settle::{Selection, settle};
@@ -87,6 +88,8 @@ pub struct Settings {
     pub retries: Option<u32>,
     /// Whether nothing more begins after the first failure.
     pub fail_fast: bool,
+    /// Whether what was prepared is removed in the end.
+    pub clean_up: bool,
     /// Whether `post_run` is left out.
     pub no_post_run: bool,
     /// Limit of everything that happens to a testcase after it was judged: logs, `post_run`, clean-ups.
@@ -178,6 +181,9 @@ impl Runner {
             results.append(&mut self.round(shared, &next, cancel));
         }
         drop(half);
+        if self.settings.clean_up {
+            provision::clean_up(self);
+        }
         let verdict = self.judged(shared, first, &results).verdict;
         self.bus.publish(None, Fact::RunFinished { verdict, took: clock.elapsed().as_secs_f64() });
         verdict

@@ -5,6 +5,7 @@ use super::history::History;
 use super::plan::{Group, Names, Note, Plan, PlannedCase, Step, Work};
 use super::step::unselected;
 use crate::event::{Criteria, Order, Place, Role};
+use crate::lab::prepare::{Graph, Scope};
 use crate::script::{Catalog, shown_args};
 use crate::sequence::{Sequence, Topology};
 use serde::Serialize;
@@ -118,6 +119,9 @@ pub struct Leaf {
     pub skip: Option<Arc<str>>,
     /// Why it cannot be run.
     pub unusable: Option<String>,
+    /// What a preparation does, step by step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preparation: Option<Graph>,
     /// Seconds that earlier runs say.
     pub expected: Option<f64>,
     pub written: Option<Arc<Place>>,
@@ -275,6 +279,10 @@ impl Drawing<'_> {
             class: case.class.clone(),
             machine: case.place.clone(),
             skip,
+            preparation: match &case.work {
+                Work::Prepare(asked) => Some(Graph::of(&asked.topology, Scope { hosts: asked.hosts, has_isos: false })),
+                _ => None,
+            },
             unusable: if let Work::Unusable(unusable) = &case.work { Some(unusable.error.what.clone()) } else { None },
             expected: expected.map(|time| time.as_secs_f64()),
             written: case.written.clone(),

@@ -332,6 +332,26 @@ impl Group {
 }
 
 impl Plan {
+    /// What is prepared before anything is tested, by the ids of its cases.
+    pub fn preparations(&self) -> Vec<(String, Arc<Preparation>)> {
+        let preparation = |case: &PlannedCase| match &case.work {
+            Work::Prepare(preparation) if case.written.is_none() => Some((case.id.to_string(), preparation.clone())),
+            _ => None,
+        };
+        self.cases.iter().filter_map(preparation).collect()
+    }
+
+    /// The same without anything but what is prepared before.
+    #[must_use]
+    pub fn only_preparation(self) -> Plan {
+        let is_wanted = |case: &PlannedCase| matches!(case.work, Work::Prepare(_)) && case.written.is_none();
+        let cases: Vec<PlannedCase> = self.cases.into_iter().filter(is_wanted).collect();
+        let steps = (0..cases.len()).map(Step::Case).collect();
+        let root = Group { steps, ..Group::default() };
+        let criteria = Criteria { expects_tests: cases.is_empty(), ..Criteria::default() };
+        Plan { sequence: self.sequence, cases, root, criteria, ..Plan::default() }
+    }
+
     /// Its cases as the first fact of the run has them.
     pub fn planned(&self, catalog: &Catalog) -> Vec<Planned> {
         let mut names = Names::new(catalog);

@@ -5,9 +5,11 @@ use super::plan::Preparation;
 use crate::context::Context;
 use crate::error::{Blame, Error, Kind, Result};
 use crate::event::Level;
-use crate::lab::prepare::{Afterwards, End, Maker, Means, Prepared};
+use crate::lab::Lab;
+use crate::lab::prepare::{Afterwards, End, Graph, Maker, Means, Prepared, clean, record};
 use crate::script::{Case, Scripts, call_on};
 use crate::sequence::topology::VmStep;
+use crate::time::Cancel;
 use crate::vars::Variables;
 use std::sync::Arc;
 
@@ -58,6 +60,46 @@ pub fn provision(runner: &Runner, preparation: &Preparation, context: &Context) 
     // What it had in hand of guests is nobody's any more.
     runner.lab.give_back(context);
     prepared
+}
+
+/// The steps of a preparation, with what there is of each. Nothing is changed.
+///
+/// # Errors
+/// Those of the toolstacks.
+pub fn survey(lab: &Lab, variables: &Variables, context: &Context, preparation: &Preparation) -> Result<Graph> {
+    let nobody = Nobody;
+    let means = Means { lab, variables, context, afterwards: &nobody, run: "", results: context.dir() };
+    Maker::new(means).graph(&preparation.topology, preparation.hosts)
+}
+
+/// Does nothing with VMs.
+struct Nobody;
+
+impl Afterwards for Nobody {
+    fn call(&self, _: &str, _: &VmStep, _: &Context) -> Result<()> {
+        Err(Error::new(Kind::Internal, "nothing is called while things are compared"))
+    }
+}
+
+/// Removes what this run has prepared. What is left is a warning.
+pub fn clean_up(runner: &Runner) {
+    let results = &runner.settings.results;
+    if !record::is_there(results) {
+        return;
+    }
+    // It outlives what stopped the run, with a limit of its own.
+    let cancel = Cancel::new().child_with_limit("clean-up", runner.settings.cleanup);
+    let context = Context::new(runner.bus.clone(), None, results.clone(), cancel);
+    let result = record::read(results).and_then(|made| {
+        let left = clean(&runner.lab, &made, &context).left;
+        for left in &left {
+            context.log(Level::Warning, format!("left behind: {}: {}", left.made.what, left.why));
+        }
+        record::keep(results, &left.into_iter().map(|left| left.made).collect::<Vec<_>>())
+    });
+    if let Err(error) = result {
+        context.log(Level::Warning, format!("what was prepared is left behind: {}", error.what));
+    }
 }
 
 /// Gives what is there already the names that a sequence has for it: in a run that goes on, or in which nothing is prepared. What cannot

@@ -238,6 +238,7 @@ impl Bench {
             retries: None,
             fail_fast: false,
             no_post_run: false,
+            clean_up: false,
             cleanup: Duration::from_secs(60),
             collect_logs: false,
             results: dir.path().into(),

@@ -8,6 +8,7 @@ mod manual;
 mod new;
 mod perf;
 mod plan;
+mod prepare;
 mod repl;
 mod replay;
 mod results;
@@ -67,6 +68,7 @@ enum Command {
     Manual(manual::ManualArgs),
     New(new::NewArgs),
     Plan(plan::PlanArgs),
+    Prepare(prepare::PrepareArgs),
     Repl(repl::ReplArgs),
     Replay(replay::ReplayArgs),
     Sim(sim::SimArgs),
@@ -142,6 +144,7 @@ pub fn main() -> ExitCode {
         Some(Command::Check(args)) => args.common.color,
         Some(Command::Manual(args)) => args.common.color,
         Some(Command::Plan(args)) => args.common.color,
+        Some(Command::Prepare(args)) => args.common.color,
         Some(Command::Replay(args)) => args.common.color,
         Some(Command::Sim(args)) => args.common.color,
         Some(Command::Status(args)) => args.common.color,
@@ -160,6 +163,7 @@ pub fn main() -> ExitCode {
         Some(Command::Manual(args)) => manual::run(&io, &args),
         Some(Command::New(args)) => new::run(&io, &args),
         Some(Command::Plan(args)) => plan::run(&io, &args),
+        Some(Command::Prepare(args)) => prepare::run(&io, &args),
         Some(Command::Repl(args)) => repl::run(&io, &args),
         Some(Command::Replay(args)) => replay::run(&io, &args),
         Some(Command::Sim(args)) => sim::run(&io, &args),

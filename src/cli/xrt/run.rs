@@ -13,6 +13,7 @@ use crate::diagnostic::Diagnostic;
 use crate::error::{Blame, Error, Exit, Kind, Result};
 use crate::event::log::LogSink;
 use crate::event::{Bus, Fact, Level, Sink, Verdict};
+use crate::lab::prepare::record;
 use crate::report::{self, Reports, Verbosity};
 use crate::run::{Plan, Runner, Settings};
 use crate::script::{Catalog, Testcase};
@@ -21,7 +22,7 @@ use crate::sequence::load;
 use crate::time::{Cancel, Stop};
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -196,6 +197,7 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
         run_timeout,
         retries,
         fail_fast,
+        clean_up: args.selection.sequence.clean_up,
         no_post_run: args.selection.sequence.no_postrun,
         cleanup: cleanup_timeout,
         collect_logs: !args.no_logs,
@@ -207,6 +209,7 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
     };
     let runner = Runner { settings, lab, scripts, bus, cancel };
     let verdict = runner.run_until_failure(&plan, &mut *further);
+    left_behind(args, &runner.settings.results).into_iter().for_each(|text| io.say(&text));
     // The reports that are made now need the room.
     drop((plan, further));
     ended(io, verdict, stream.close())
@@ -224,6 +227,23 @@ fn ended(io: &Io, verdict: Result<Verdict>, unwritten: Vec<Error>) -> Result<Exi
             Ok(exit)
         }
     }
+}
+
+/// What a preparation has left, and how it is removed.
+fn left_behind(args: &RunArgs, results: &Path) -> Option<String> {
+    let made = record::read(results).ok()?;
+    let things: Vec<String> = made.iter().filter(|made| made.is_thing()).map(|made| made.what.clone()).collect();
+    let hosts = args.selection.shortcuts.host.iter().map(|host| without_password(host)).collect::<Vec<_>>().join(",");
+    // A simulated pool is gone with the run.
+    if things.is_empty() || hosts.split(',').all(|host| host == "sim" || host.starts_with("sim:")) {
+        return None;
+    }
+    let command = format!("xrt prepare --clean {} --host {hosts}", results.display());
+    Some(format!("prepared, and left there: {}; to remove it: {command}", things.join(", ")))
+}
+
+fn without_password(host: &str) -> &str {
+    host.rsplit('@').next().unwrap_or(host)
 }
 
 impl RunArgs {

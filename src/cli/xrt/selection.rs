@@ -61,6 +61,14 @@ pub struct SequenceArgs {
     #[arg(long, alias = "nopostrun")]
     pub no_postrun: bool,
 
+    /// Remove in the end what was prepared, and only that; without it, it stays
+    #[arg(long)]
+    pub clean_up: bool,
+
+    /// Whether nothing but the preparation is run.
+    #[arg(skip)]
+    pub only_prepare: bool,
+
     /// Limit of each serial and parallel, instead of the one in the sequence
     #[arg(long, value_name = "DURATION", value_parser = super::duration)]
     pub group_timeout: Option<Duration>,
@@ -207,7 +215,10 @@ impl SelectionArgs {
             no_finally: is_set("CLIOPTIONS/NOFINALLY")?,
             group_limit: self.sequence.group_timeout,
         };
-        let (plan, found) = settle(&loaded.sequence, &variables, catalog, &selection)?;
+        let (mut plan, found) = settle(&loaded.sequence, &variables, catalog, &selection)?;
+        if self.sequence.only_prepare {
+            plan = plan.only_preparation();
+        }
         let diagnostics: Vec<Diagnostic> = loaded.diagnostics.into_iter().chain(found).collect();
         if !shown(io, &diagnostics) {
             let is_all = diagnostics.iter().all(|d| d.place.file == "command line");

@@ -22,8 +22,13 @@ pub const JUMBO: u32 = 9000;
 impl Graph {
     /// Looks at what there is of each step.
     pub fn compare(&mut self, inventory: &Inventory, site: Site<'_>) {
-        for step in &mut self.steps {
-            step.state = state(&step.task, inventory, site);
+        let mut cut_off: Vec<bool> = Vec::with_capacity(self.steps.len());
+        for at in 0..self.steps.len() {
+            let is_impossible = |need: &usize| matches!(self.steps[*need].state, State::Impossible(..));
+            let is_cut_off = self.steps[at].needs.iter().any(|need| is_impossible(need) || cut_off[*need]);
+            cut_off.push(is_cut_off);
+            // Where what it needs cannot be, there is nothing to be seen of it.
+            self.steps[at].state = if is_cut_off { State::Missing } else { state(&self.steps[at].task, inventory, site) };
         }
     }
 }

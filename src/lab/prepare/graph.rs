@@ -115,22 +115,25 @@ impl Graph {
         (0..self.steps.len()).find(|at| is_needed[*at] && not_done(*at))
     }
 
-    /// Each step with how deep it stands in the tree in which a step is below the last one that it needs, in the order of that tree.
-    pub fn tree(&self) -> Vec<(usize, usize)> {
-        let parent = |step: &Step| step.needs.iter().max().copied();
-        let mut shown = Vec::new();
-        let mut open: Vec<(usize, usize)> = Vec::new();
-        let children =
-            |of: Option<usize>| self.steps.iter().enumerate().filter(move |(_, step)| parent(step) == of).map(|(at, _)| at);
-        let mut roots: Vec<usize> = children(None).collect();
-        roots.reverse();
-        open.extend(roots.into_iter().map(|at| (at, 0)));
-        while let Some((at, depth)) = open.pop() {
-            shown.push((at, depth));
-            let mut below: Vec<usize> = children(Some(at)).collect();
-            below.reverse();
-            open.extend(below.into_iter().map(|child| (child, depth + 1)));
+    /// The steps that stand below one in a tree, in which each is below the last one that it needs, and what is done with a VM below the
+    /// VM, in its order; without one, those that need nothing.
+    pub fn below(&self, of: Option<usize>) -> Vec<usize> {
+        (0..self.steps.len()).filter(|at| self.above(*at) == of).collect()
+    }
+
+    /// The step that one stands below in that tree.
+    pub fn above(&self, at: usize) -> Option<usize> {
+        let of_vm = self.steps[at].id.split_once('/').filter(|(vm, _)| vm.starts_with("vm "));
+        let vm = of_vm.and_then(|(vm, _)| self.steps[..at].iter().position(|step| step.id == vm));
+        vm.or_else(|| self.steps[at].needs.iter().max().copied())
+    }
+
+    /// How many steps each has before it, at least.
+    pub fn depths(&self) -> Vec<usize> {
+        let mut depths: Vec<usize> = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            depths.push(step.needs.iter().map(|need| depths[*need] + 1).max().unwrap_or(0));
         }
-        shown
+        depths
     }
 }

@@ -9,6 +9,7 @@
 //! To add a noun: a variant of [`Task`], where it is drawn (`draw.rs`), when it is there (`compare.rs`), and how it is made.
 
 mod cabling;
+mod clean;
 mod compare;
 mod draw;
 mod graph;
@@ -17,13 +18,14 @@ mod image;
 mod inventory;
 mod machine;
 mod maker;
-mod record;
+pub mod record;
 mod share;
 mod site;
 mod source;
 mod task;
 mod walk;
 
+pub use clean::{Cleaned, Left, clean};
 pub use draw::Scope;
 pub use graph::{Graph, State, Step};
 pub use inventory::{Existing, Inventory, Spot};

@@ -26,6 +26,13 @@ pub struct Made {
     pub undo: Undo,
 }
 
+impl Made {
+    /// Whether it is a thing that takes room, and not a change of one.
+    pub fn is_thing(&self) -> bool {
+        matches!(self.undo, Undo::Remove { class: Class::Guest | Class::Sr | Class::Network | Class::Bond } | Undo::Eject)
+    }
+}
+
 /// How it is undone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "undo", rename_all = "snake_case")]
@@ -69,6 +76,30 @@ impl Record {
         file.write_all(format!("{line}\n").as_bytes()).at(place())?;
         file.sync_data().at(place())
     }
+}
+
+/// Whether a run has made anything that is not removed.
+pub fn is_there(results: &Path) -> bool {
+    results.join(FILE).exists()
+}
+
+/// Keeps only what is left after a clean-up; without anything left, the file goes.
+///
+/// # Errors
+/// It cannot be written.
+pub fn keep(results: &Path, left: &[Made]) -> Result<()> {
+    let path = results.join(FILE);
+    if left.is_empty() {
+        return std::fs::remove_file(&path).at(format_args!("remove `{}`", path.display()));
+    }
+    let mut text = String::new();
+    for made in left {
+        text.push_str(&serde_json::to_string(made).unwrap_or_default());
+        text.push('\n');
+    }
+    let new = results.join(format!("{FILE}.new"));
+    std::fs::write(&new, text).at(format_args!("write `{}`", new.display()))?;
+    std::fs::rename(&new, &path).at(format_args!("write `{}`", path.display()))
 }
 
 /// What a run has made, in the order made. A last line that was cut off is left out.
@@ -128,6 +159,10 @@ mod tests {
         let whole = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() - 9]).unwrap();
         assert_eq!(read(dir.path()).unwrap(), all[..4]);
+        keep(dir.path(), &all[1..2]).unwrap();
+        assert_eq!(read(dir.path()).unwrap(), all[1..2]);
+        keep(dir.path(), &[]).unwrap();
+        assert!(!path.exists());
         std::fs::write(&path, "x\n{}\n").unwrap();
         assert!(read(dir.path()).unwrap_err().what.starts_with("line 1 of"));
     }

@@ -71,9 +71,36 @@ impl Graph {
         })
     }
 
+    /// The steps of a preparation, each after what it needs; what it only waits for is dashed.
+    fn preparation(&mut self, leaf: &Leaf, depth: usize) -> Ends {
+        let steps = leaf.preparation.iter().flat_map(|graph| &graph.steps).collect::<Vec<_>>();
+        self.cluster(depth, &leaf.id, "rounded", |graph| {
+            let (first, last) = (graph.point(depth + 1), graph.point(depth + 1));
+            let label = |text: &str| format!("label={}, fillcolor=\"#fdf6e3\"", quoted(text));
+            let nodes: Vec<usize> = steps.iter().map(|step| graph.node(depth + 1, &label(&step.what))).collect();
+            for (at, step) in steps.iter().enumerate() {
+                step.needs.iter().for_each(|need| graph.edge(depth + 1, nodes[*need], nodes[at]));
+                for before in &step.after {
+                    graph.line(depth + 1, &format!("n{} -> n{} [style=dashed];", nodes[*before], nodes[at]));
+                }
+                if step.needs.is_empty() {
+                    graph.edge(depth + 1, first, nodes[at]);
+                }
+                if steps.iter().all(|other| !other.needs.contains(&at)) {
+                    graph.edge(depth + 1, nodes[at], last);
+                }
+            }
+            if steps.is_empty() {
+                graph.edge(depth + 1, first, last);
+            }
+            (first, last)
+        })
+    }
+
     fn parts(&mut self, parts: &[Part], order: Order, depth: usize) -> Ends {
         let each = |graph: &mut Graph, part: &Part| match part {
             Part::Group(inner) => graph.branch(inner, depth),
+            Part::Case(leaf) if leaf.preparation.is_some() => graph.preparation(leaf, depth),
             Part::Case(leaf) => {
                 let node = graph.leaf(leaf, depth);
                 (node, node)

@@ -3,6 +3,7 @@
 
 use super::tree::{branch_head, leaf_marks, summary};
 use crate::event::{Order, Role};
+use crate::lab::prepare::Graph;
 use crate::report::{clean, cut_end, width};
 use crate::run::{Branch, Leaf, Outline, Part};
 use std::fmt::Write;
@@ -190,7 +191,25 @@ fn parts(parts: &[Part], order: Order) -> Vec<Drawn> {
     parts.iter().map(drawn).collect()
 }
 
+/// The steps of a preparation: what is below something waits for it.
+fn preparation(graph: &Graph, head: &str) -> Drawn {
+    let depths = graph.depths();
+    let rows = (0..=depths.iter().copied().max().unwrap_or(0)).map(|depth| {
+        let steps = graph.steps.iter().zip(&depths).filter(|(_, of)| **of == depth);
+        let boxes = steps.map(|(step, _)| {
+            let needs: Vec<&str> = step.needs.iter().chain(&step.after).map(|need| graph.steps[*need].id.as_str()).collect();
+            let title = if needs.is_empty() { step.id.clone() } else { format!("{} after {}", step.id, needs.join(", ")) };
+            Drawn::leaf("action", vec![step.what.clone()], clean(&title).into_owned())
+        });
+        Drawn::around("note", "", "at the same time".into(), boxes.collect(), false)
+    });
+    Drawn::around("action", head, head.to_string(), rows.collect(), true)
+}
+
 fn leaf(leaf: &Leaf) -> Drawn {
+    if let Some(graph) = leaf.preparation.as_ref().filter(|graph| !graph.steps.is_empty() && leaf.skip.is_none()) {
+        return preparation(graph, &leaf.id);
+    }
     let sort = match leaf {
         Leaf { skip: Some(_), .. } => "skipped",
         Leaf { unusable: Some(_), .. } => "unusable",

@@ -1,6 +1,7 @@
 //! A plan as text for people: the tree, and what there is to say of all of it.
 
 use crate::event::{Order, Role};
+use crate::lab::prepare::Graph;
 use crate::report::{Options, Paint, ascii, clean, count, cut_end, pad, width};
 use crate::run::{Branch, Leaf, Outline, Part, Times};
 use crate::unit::{show_duration, show_number};
@@ -124,13 +125,35 @@ impl Page {
             let below = format!("{below}{}", if is_last { nothing } else { beside });
             match part {
                 Part::Group(branch) => self.branch(branch, &prefix, &below),
-                Part::Case(leaf) => self.leaf(leaf, prefix),
+                Part::Case(leaf) => {
+                    self.leaf(leaf, prefix);
+                    if let Some(graph) = &leaf.preparation {
+                        self.preparation(graph, None, &below);
+                    }
+                }
                 Part::Note(remark) => {
                     let text = format!("{} {}", self.signs.note, clean(&remark.what));
                     self.head(&prefix, &text, Tone::Dim, clean(&remark.did).into_owned());
                     self.parts(&remark.steps, &below, true);
                 }
             }
+        }
+    }
+
+    /// The steps of a preparation, each below what it waits for.
+    fn preparation(&mut self, graph: &Graph, of: Option<usize>, below: &str) {
+        let [child, last_child, beside, nothing] = self.lines;
+        let steps = graph.below(of);
+        for (number, at) in steps.iter().enumerate() {
+            let is_last = number + 1 == steps.len();
+            // What stands above or before it here is told by the tree.
+            let is_told = |need: &usize| Some(*need) == of || of.is_some() && graph.above(*need) == of;
+            let others = graph.steps[*at].needs.iter().filter(|need| !is_told(need)).chain(&graph.steps[*at].after);
+            let others: Vec<&str> = others.map(|need| graph.steps[*need].id.as_str()).collect();
+            let marks = if others.is_empty() { String::new() } else { format!("after {}", clean(&others.join(" and "))) };
+            let prefix = format!("{below}{}", if is_last { last_child } else { child });
+            self.head(&prefix, &clean(&graph.steps[*at].what), Tone::Plain, marks);
+            self.preparation(graph, Some(*at), &format!("{below}{}", if is_last { nothing } else { beside }));
         }
     }
 
