@@ -171,6 +171,7 @@ impl AccessArgs {
                 estates.push(match &given.wanted {
                     Wanted::Xapi(address) => real(address, &way, mask)?,
                     Wanted::Sim(options) => {
+                        simulated_site(variables)?;
                         let simulated = simulated(options, &access, mask)?;
                         simulators.push(simulated.simulator);
                         spares.extend(simulated.spares);
@@ -225,6 +226,26 @@ fn real(address: &Address, way: &HostAccess<'_>, mask: &Mask) -> Result<Arc<Esta
     let estate = Estate::with_host_access(toolstack, access.clone(), host_access);
     opens_with.into_iter().for_each(|password| estate.opens_with(password));
     Ok(estate)
+}
+
+/// What variables say of the site of a simulated pool, where nobody says otherwise: its storage, and where its NICs are cabled to.
+fn simulated_site(variables: &mut Variables) -> Result<()> {
+    let servers = [
+        ("EXTERNAL_NFS_SERVERS/sim/ADDRESS", "filer.sim"),
+        ("EXTERNAL_NFS_SERVERS/sim/BASE", "/export/xenrt"),
+        ("EXTERNAL_SMB_SERVERS/sim/ADDRESS", "filer.sim"),
+        ("EXTERNAL_SMB_SERVERS/sim/BASE", "xenrt"),
+        ("NICS/NIC1/NETWORK", "NSEC"),
+        ("NETWORK_CONFIG/VLANS/VR01/ID", "101"),
+    ];
+    for (name, value) in servers {
+        variables.set_from(Layer::BuiltIn, name, value, SIM)?;
+    }
+    for number in 0..4 {
+        variables.set_from(Layer::BuiltIn, &format!("ISCSI_LUNS/lun{number}/ADDRESS"), "target.sim", SIM)?;
+        variables.set_from(Layer::BuiltIn, &format!("ISCSI_LUNS/lun{number}/LUN_ID"), number.to_string(), SIM)?;
+    }
+    Ok(())
 }
 
 /// A simulator with what it simulates.

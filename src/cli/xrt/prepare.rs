@@ -107,8 +107,9 @@ fn with_lab<T>(
     variables: Variables,
     work: impl FnOnce(&Lab, &Context, &Variables) -> Result<T>,
 ) -> Result<T> {
-    let (mask, cancel) = (Mask::default(), Cancel::new());
-    let lab = args.access.attach(io, &variables, &mask)?;
+    let (mask, cancel, mut variables) = (Mask::default(), Cancel::new(), variables);
+    let attached = args.access.attach_all(io, &mut variables, &mask, &args.selection.shortcuts.hosts)?;
+    let lab = &attached.lab;
     signals::listen(
         cancel.clone(),
         |text| drop(writeln!(std::io::stderr(), "\n{text}")),
@@ -116,9 +117,8 @@ fn with_lab<T>(
     );
     let (bus, stream) = Bus::start(Box::new(Warnings), Vec::new(), mask, |_| ())?;
     let context = Context::new(bus, None, args.results.clone(), cancel);
-    let result = work(&lab, &context, &variables);
+    let result = work(lab, &context, &variables);
     lab.give_back(&context);
-    lab.close();
     drop(context);
     stream.close();
     result

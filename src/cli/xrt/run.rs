@@ -233,7 +233,7 @@ fn ended(io: &Io, verdict: Result<Verdict>, unwritten: Vec<Error>) -> Result<Exi
 fn left_behind(args: &RunArgs, results: &Path) -> Option<String> {
     let made = record::read(results).ok()?;
     let things: Vec<String> = made.iter().filter(|made| made.is_thing()).map(|made| made.what.clone()).collect();
-    let hosts = args.selection.shortcuts.host.iter().map(|host| without_password(host)).collect::<Vec<_>>().join(",");
+    let hosts = args.selection.shortcuts.hosts.host.iter().map(|host| without_password(host)).collect::<Vec<_>>().join(",");
     // A simulated pool is gone with the run.
     if things.is_empty() || hosts.split(',').all(|host| host == "sim" || host.starts_with("sim:")) {
         return None;
