@@ -13,6 +13,7 @@ mod metrics;
 mod plans;
 mod pool;
 mod power;
+mod prepare;
 mod program;
 mod repl;
 mod reports;

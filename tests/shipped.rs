@@ -95,6 +95,30 @@ fn the_provisioning_sequence_is_understood_and_needs_hosts() {
 
     ↓ serial
     └─ ▶ prepare  Provision what the sequence asks for
+       ├─ attach RESOURCE_HOST_0
+       │  ├─ make the internal network private  after join lab/second
+       │  ├─ make the SR Shared (nfs)  after join lab/second
+       │  │  └─ Shared is the default SR
+       │  │     └─ install win10-x64 as desktop  after host RESOURCE_HOST_0 and join lab/second
+       │  │        ├─ interface 0 of desktop on the primary network
+       │  │        ├─ boot desktop
+       │  │        ├─ installDrivers on desktop
+       │  │        └─ script provision.cmd on desktop
+       │  ├─ make the SR Blocks (lvmoiscsi)  after join lab/second
+       │  │  └─ install rocky9 as web  after host RESOURCE_HOST_0 and join lab/second
+       │  │     ├─ disk 1 of web, 10 GB
+       │  │     ├─ interface 0 of web on the primary network
+       │  │     ├─ interface 1 of web on private  after network lab/private
+       │  │     ├─ boot web
+       │  │     └─ installDrivers on web
+       │  └─ make the SR Files (extoiscsi)  after join lab/second
+       ├─ attach RESOURCE_HOST_1
+       │  └─ second joins the pool of RESOURCE_HOST_0  after host RESOURCE_HOST_0
+       │     └─ the pool lab of 2 hosts  after host RESOURCE_HOST_0
+       └─ attach RESOURCE_HOST_2
+          └─ install rocky9 as small
+             ├─ interface 0 of small on the primary network
+             └─ boot small
 
     0 testcases, 1 action
     to pass: the preparation; there are no tests
@@ -172,14 +196,160 @@ fn the_plan_of_all_constructs() {
 
     ↓ serial Everything
     ├─ ▶ preprepare                            Provision what the sequence asks for
+    │  └─ attach RESOURCE_HOST_3
     ├─ ▶ prepare                               Provision what the sequence asks for
+    │  ├─ attach RESOURCE_HOST_0
+    │  │  ├─ make the internal network private  after join lab/RESOURCE_HOST_1
+    │  │  ├─ the NIC of RESOURCE_HOST_0 on NPRI is the network Management
+    │  │  │  ├─ RESOURCE_HOST_0 has an address by DHCP on Management, and is managed there
+    │  │  │  └─ a bond of 2 NICs of RESOURCE_HOST_0 is the network Fast  after host first
+    │  │  │     ├─ a VLAN of RESOURCE_HOST_0 is the network Tagged
+    │  │  │     └─ RESOURCE_HOST_0 has a static address on Fast
+    │  │  │        └─ RESOURCE_HOST_0 has no address elsewhere  after network lab/Fast on RESOURCE_HOST_0 and address RESOURCE_HOST_0/Management
+    │  │  ├─ make the private network isolated
+    │  │  ├─ make the SR Blocks (lvmoiscsi)  after join lab/RESOURCE_HOST_1
+    │  │  │  └─ install debian12 as web  after host first and join lab/RESOURCE_HOST_1
+    │  │  │     ├─ disk 0 of web, 20 GB
+    │  │  │     ├─ disk 1 of web, 10 GB
+    │  │  │     ├─ disk 2 of web, 10 GB
+    │  │  │     ├─ interface 0 of web on the primary network
+    │  │  │     ├─ interface 1 of web on private  after network lab/private
+    │  │  │     ├─ a NIC that is passed through: not possible
+    │  │  │     ├─ boot web
+    │  │  │     ├─ a file system on disk 1 of web
+    │  │  │     ├─ a file system on disk 2 of web
+    │  │  │     ├─ installDrivers on web
+    │  │  │     ├─ snapshot(name="clean") on web
+    │  │  │     ├─ install fio, iperf3 on web
+    │  │  │     └─ web with the static address 10.0.0.8: not possible
+    │  │  └─ make the SR Files (extoiscsi)  after join lab/RESOURCE_HOST_1
+    │  ├─ attach RESOURCE_HOST_1
+    │  │  └─ RESOURCE_HOST_1 joins the pool of first  after host first
+    │  │     ├─ the pool lab of 2 hosts  after host first
+    │  │     ├─ the NIC of RESOURCE_HOST_1 on NPRI is the network Management
+    │  │     │  ├─ RESOURCE_HOST_1 has an address by DHCP on Management, and is managed there
+    │  │     │  └─ a bond of 2 NICs of RESOURCE_HOST_1 is the network Fast  after join lab/RESOURCE_HOST_1
+    │  │     │     ├─ a VLAN of RESOURCE_HOST_1 is the network Tagged
+    │  │     │     ├─ RESOURCE_HOST_1 has a static address on Fast
+    │  │     │     │  └─ RESOURCE_HOST_1 has no address elsewhere  after network lab/Fast on RESOURCE_HOST_1 and address RESOURCE_HOST_1/Management
+    │  │     │     └─ make the SR Shared (nfs)  after host first and network lab/Fast on RESOURCE_HOST_0 and join lab/RESOURCE_HOST_1
+    │  │     │        └─ Shared is the default SR
+    │  │     │           ├─ install win10-x64 as desktop  after host first and join lab/RESOURCE_HOST_1
+    │  │     │           │  ├─ interface 0 of desktop on the primary network
+    │  │     │           │  ├─ boot desktop
+    │  │     │           │  ├─ installDrivers on desktop
+    │  │     │           │  └─ script provision.cmd on desktop
+    │  │     │           ├─ import http://images.example.org/appliance.xva as appliance  after host first and join lab/RESOURCE_HOST_1
+    │  │     │           │  └─ boot appliance
+    │  │     │           ├─ install debian12 as clone-0  after host first and join lab/RESOURCE_HOST_1
+    │  │     │           │  ├─ interface 0 of clone-0 on the primary network
+    │  │     │           │  └─ boot clone-0
+    │  │     │           ├─ install debian12 as clone-1  after host first and join lab/RESOURCE_HOST_1
+    │  │     │           │  ├─ interface 0 of clone-1 on the primary network
+    │  │     │           │  └─ boot clone-1
+    │  │     │           ├─ install debian12 as clone-2  after host first and join lab/RESOURCE_HOST_1
+    │  │     │           │  ├─ interface 0 of clone-2 on the primary network
+    │  │     │           │  └─ boot clone-2
+    │  │     │           ├─ install debian12 as clone-3  after host first and join lab/RESOURCE_HOST_1
+    │  │     │           │  ├─ interface 0 of clone-3 on the primary network
+    │  │     │           │  └─ boot clone-3
+    │  │     │           └─ install rocky9 as golden  after host first and join lab/RESOURCE_HOST_1
+    │  │     │              ├─ boot golden
+    │  │     │              └─ golden becomes a template
+    │  │     └─ make the private network isolated
+    │  ├─ the VM web as the switch controller: not possible
+    │  ├─ the VM web as the switch controller: not possible
+    │  ├─ a VM on RESOURCE_HOST_3 that plays the host nested: not possible
+    │  │  └─ make the private network isolated
+    │  ├─ a host of the product kvm: not possible
+    │  │  └─ make the private network isolated
+    │  ├─ attach SHARED_HOST
+    │  │  └─ install debian12 as helper
+    │  │     └─ boot helper
+    │  ├─ cloud: not possible
+    │  ├─ templates of a cloud: not possible
+    │  ├─ instances of a cloud: not possible
+    │  └─ blueprints of a cloud: not possible
     ├─ ↓ serial Basics  blocker
     │  ├─ ● Basics/TCDummySleep                dummy/blocker seconds=0.01            P1, blocker, TC-100
     │  ├─ ● Special/Breathe                    dummy/sleep seconds=0.01              P3, after Basics/TCDummySleep, limit 5m00, 2 retries, TC-101, sku Enterprise
     │  └─ ● Basics/TCDummyPerf                 dummy/perf                            P2, TC-100
     ├─ ▶ sleep                                 Wait 0.01 s
     ├─ ▶ preprepare#2                          Provision what the sequence asks for
+    │  └─ attach RESOURCE_HOST_3
     ├─ ▶ prepare#2                             Provision what the sequence asks for
+    │  ├─ attach RESOURCE_HOST_0
+    │  │  ├─ make the internal network private  after join lab/RESOURCE_HOST_1
+    │  │  ├─ the NIC of RESOURCE_HOST_0 on NPRI is the network Management
+    │  │  │  ├─ RESOURCE_HOST_0 has an address by DHCP on Management, and is managed there
+    │  │  │  └─ a bond of 2 NICs of RESOURCE_HOST_0 is the network Fast  after host first
+    │  │  │     ├─ a VLAN of RESOURCE_HOST_0 is the network Tagged
+    │  │  │     └─ RESOURCE_HOST_0 has a static address on Fast
+    │  │  │        └─ RESOURCE_HOST_0 has no address elsewhere  after network lab/Fast on RESOURCE_HOST_0 and address RESOURCE_HOST_0/Management
+    │  │  ├─ make the private network isolated
+    │  │  ├─ make the SR Blocks (lvmoiscsi)  after join lab/RESOURCE_HOST_1
+    │  │  │  └─ install debian12 as web  after host first and join lab/RESOURCE_HOST_1
+    │  │  │     ├─ disk 0 of web, 20 GB
+    │  │  │     ├─ disk 1 of web, 10 GB
+    │  │  │     ├─ disk 2 of web, 10 GB
+    │  │  │     ├─ interface 0 of web on the primary network
+    │  │  │     ├─ interface 1 of web on private  after network lab/private
+    │  │  │     ├─ a NIC that is passed through: not possible
+    │  │  │     ├─ boot web
+    │  │  │     ├─ a file system on disk 1 of web
+    │  │  │     ├─ a file system on disk 2 of web
+    │  │  │     ├─ installDrivers on web
+    │  │  │     ├─ snapshot(name="clean") on web
+    │  │  │     ├─ install fio, iperf3 on web
+    │  │  │     └─ web with the static address 10.0.0.8: not possible
+    │  │  └─ make the SR Files (extoiscsi)  after join lab/RESOURCE_HOST_1
+    │  ├─ attach RESOURCE_HOST_1
+    │  │  └─ RESOURCE_HOST_1 joins the pool of first  after host first
+    │  │     ├─ the pool lab of 2 hosts  after host first
+    │  │     ├─ the NIC of RESOURCE_HOST_1 on NPRI is the network Management
+    │  │     │  ├─ RESOURCE_HOST_1 has an address by DHCP on Management, and is managed there
+    │  │     │  └─ a bond of 2 NICs of RESOURCE_HOST_1 is the network Fast  after join lab/RESOURCE_HOST_1
+    │  │     │     ├─ a VLAN of RESOURCE_HOST_1 is the network Tagged
+    │  │     │     ├─ RESOURCE_HOST_1 has a static address on Fast
+    │  │     │     │  └─ RESOURCE_HOST_1 has no address elsewhere  after network lab/Fast on RESOURCE_HOST_1 and address RESOURCE_HOST_1/Management
+    │  │     │     └─ make the SR Shared (nfs)  after host first and network lab/Fast on RESOURCE_HOST_0 and join lab/RESOURCE_HOST_1
+    │  │     │        └─ Shared is the default SR
+    │  │     │           ├─ install win10-x64 as desktop  after host first and join lab/RESOURCE_HOST_1
+    │  │     │           │  ├─ interface 0 of desktop on the primary network
+    │  │     │           │  ├─ boot desktop
+    │  │     │           │  ├─ installDrivers on desktop
+    │  │     │           │  └─ script provision.cmd on desktop
+    │  │     │           ├─ import http://images.example.org/appliance.xva as appliance  after host first and join lab/RESOURCE_HOST_1
+    │  │     │           │  └─ boot appliance
+    │  │     │           ├─ install debian12 as clone-0  after host first and join lab/RESOURCE_HOST_1
+    │  │     │           │  ├─ interface 0 of clone-0 on the primary network
+    │  │     │           │  └─ boot clone-0
+    │  │     │           ├─ install debian12 as clone-1  after host first and join lab/RESOURCE_HOST_1
+    │  │     │           │  ├─ interface 0 of clone-1 on the primary network
+    │  │     │           │  └─ boot clone-1
+    │  │     │           ├─ install debian12 as clone-2  after host first and join lab/RESOURCE_HOST_1
+    │  │     │           │  ├─ interface 0 of clone-2 on the primary network
+    │  │     │           │  └─ boot clone-2
+    │  │     │           ├─ install debian12 as clone-3  after host first and join lab/RESOURCE_HOST_1
+    │  │     │           │  ├─ interface 0 of clone-3 on the primary network
+    │  │     │           │  └─ boot clone-3
+    │  │     │           └─ install rocky9 as golden  after host first and join lab/RESOURCE_HOST_1
+    │  │     │              ├─ boot golden
+    │  │     │              └─ golden becomes a template
+    │  │     └─ make the private network isolated
+    │  ├─ the VM web as the switch controller: not possible
+    │  ├─ the VM web as the switch controller: not possible
+    │  ├─ a VM on RESOURCE_HOST_3 that plays the host nested: not possible
+    │  │  └─ make the private network isolated
+    │  ├─ a host of the product kvm: not possible
+    │  │  └─ make the private network isolated
+    │  ├─ attach SHARED_HOST
+    │  │  └─ install debian12 as helper
+    │  │     └─ boot helper
+    │  ├─ cloud: not possible
+    │  ├─ templates of a cloud: not possible
+    │  ├─ instances of a cloud: not possible
+    │  └─ blueprints of a cloud: not possible
     ├─ ⇉ parallel Guests  2 at a time
     │  └─ ◇ for NAME,DISTRO  3 rounds: (web, debian12), (db, rocky9), (mail, debian12)
     │     ├─ ↓ serial Guest-web

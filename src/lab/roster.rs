@@ -254,11 +254,13 @@ impl Lab {
     /// `NotFound` with the nearest name; those of the toolstack.
     pub fn find_pool(&self, name: Option<&str>, context: &Context) -> Result<(Arc<Estate>, toolstack::Pool)> {
         let numbered = format!("{POOL}0");
-        let known = name.or(Some(&numbered)).and_then(|name| self.called(Class::Pool, name));
-        let estates = known.map_or_else(|| self.estates(), |(estate, _)| vec![estate]);
+        if let Some((estate, _)) = name.or(Some(&numbered)).and_then(|name| self.called(Class::Pool, name)) {
+            let pool = estate.ask(context, |toolstack, watch| toolstack.pool(watch))?;
+            return Ok((estate, pool));
+        }
         let number = name.map_or(Some(0), |name| number(name, POOL));
         let mut names = Vec::new();
-        for (place, estate) in estates.into_iter().enumerate() {
+        for (place, estate) in self.estates().into_iter().enumerate() {
             let pool = estate.ask(context, |toolstack, watch| toolstack.pool(watch))?;
             let is_called = name.is_some_and(|name| [pool.name.as_str(), &pool.uuid, estate.name()].contains(&name));
             if is_called || number == Some(place) {

@@ -244,7 +244,9 @@ pub fn found(key: &str, xml: &str) -> Vec<Found> {
         let fields = field.captures_iter(&block[1]).filter(|f| f[1] == f[3]);
         let mut facts: BTreeMap<String, String> =
             fields.map(|f| (f[1].to_string(), f[2].trim().to_string())).filter(|(_, value)| !value.is_empty()).collect();
-        if let Some(value) = facts.remove(key) {
+        // Back ends answer with `TargetIQN` where they ask for `targetIQN`.
+        let own = facts.keys().find(|name| name.eq_ignore_ascii_case(key)).cloned();
+        if let Some(value) = own.and_then(|name| facts.remove(&name)) {
             all.push(Found { value, facts });
         }
     }
@@ -378,7 +380,7 @@ mod tests {
         assert_eq!(luns.iter().map(|l| l.value.as_str()).collect::<Vec<_>>(), ["36001405a", "36001405b"]);
         assert_eq!(luns[0].facts["size"], "10737418240");
         let targets = "<iscsi-target-iqns><TGT><Index>0</Index><IPAddress>10.0.0.1</IPAddress><TargetIQN>iqn.x:1</TargetIQN></TGT>";
-        assert_eq!(found("TargetIQN", targets)[0].value, "iqn.x:1");
+        assert_eq!(found("targetIQN", targets)[0].value, "iqn.x:1");
         for odd in ["", "<LUN><SCSIid>", "<LUN><SCSIid>a</LUN>", "<<<>>>", "<LUN></LUN>"] {
             assert_eq!(found("SCSIid", odd), [], "{odd}");
         }

@@ -233,12 +233,18 @@ fn ended(io: &Io, verdict: Result<Verdict>, unwritten: Vec<Error>) -> Result<Exi
 fn left_behind(args: &RunArgs, results: &Path) -> Option<String> {
     let made = record::read(results).ok()?;
     let things: Vec<String> = made.iter().filter(|made| made.is_thing()).map(|made| made.what.clone()).collect();
-    let hosts = args.selection.shortcuts.hosts.host.iter().map(|host| without_password(host)).collect::<Vec<_>>().join(",");
+    let hosts = &args.selection.shortcuts.hosts;
+    let given = [("--pool", &hosts.pool), ("--existing", &hosts.existing), ("--host", &hosts.host)];
+    let words = given.into_iter().flat_map(|(option, hosts)| hosts.iter().map(move |host| (option, without_password(host))));
     // A simulated pool is gone with the run.
-    if things.is_empty() || hosts.split(',').all(|host| host == "sim" || host.starts_with("sim:")) {
+    let real: Vec<String> = words
+        .filter(|(_, host)| *host != "sim" && !host.starts_with("sim:"))
+        .map(|(option, host)| format!(" {option} {host}"))
+        .collect();
+    if things.is_empty() || real.is_empty() {
         return None;
     }
-    let command = format!("xrt prepare --clean {} --host {hosts}", results.display());
+    let command = format!("xrt prepare --clean {}{}", results.display(), real.concat());
     Some(format!("prepared, and left there: {}; to remove it: {command}", things.join(", ")))
 }
 

@@ -32,7 +32,15 @@ pub struct Cleaned {
 /// Undoes what was made, the last first. What cannot be undone is in the result.
 pub fn clean(lab: &Lab, made: &[Made], context: &Context) -> Cleaned {
     let mut cleaned = Cleaned::default();
-    for (number, one) in made.iter().rev().enumerate() {
+    // The disks of a VM go with it; what is left of them then is removed by itself.
+    let rank = |one: &&Made| match one.undo {
+        Undo::Remove { class: Class::Guest } => 0,
+        Undo::Remove { class: Class::Volume } => 1,
+        _ => 2,
+    };
+    let mut order: Vec<&Made> = made.iter().rev().collect();
+    order.sort_by_key(rank);
+    for (number, one) in order.into_iter().enumerate() {
         context.progress(None, format!("{} of {}", number + 1, made.len()), Some(number as f64 / made.len() as f64));
         match undo(lab, one, context) {
             Ok(()) => cleaned.undone += 1,

@@ -1,0 +1,180 @@
+//! Preparing: what a sequence asks for is made on a simulated pool, by the program itself, once and not twice, and removed again.
+
+use crate::support::xrt::{Ran, Xrt};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use xenrt::event::{Fact, Outcome};
+use xenrt::sim::{Options, Simulator};
+use xenrt::toolstack::{Toolstack, Watch};
+
+/// A pool of two, a host that is to join, storage, a VLAN and VMs.
+const POOL: &str = r#"<xenrt>
+  <prepare>
+    <pool id="0" name="lab">
+      <host id="0"/><host id="1"/><host id="2" alias="third"/>
+      <NETWORK>
+        <PHYSICAL network="NPRI" name="Management"><NIC/><MANAGEMENT/></PHYSICAL>
+        <PHYSICAL network="NSEC" name="Fast"><NIC/><STORAGE/><VLAN network="VR01" name="Tagged"><VMS/></VLAN></PHYSICAL>
+      </NETWORK>
+      <storage type="nfs" name="Shared" default="true"/>
+      <storage type="lvmoiscsi" name="Blocks"/>
+      <bridge name="private"/>
+      <vm name="web">
+        <distro>debian12</distro><vcpus>2</vcpus><memory>512</memory><storage>Shared</storage>
+        <network device="0"/><network device="1" bridge="private"/><network device="2" bridge="Tagged"/>
+        <disk device="1" size="2"/>
+        <postinstall action="snapshot(name='clean')"/>
+      </vm>
+      <vm name="db"><distro>debian12</distro><network device="0"/><postinstall action="shutdown"/></vm>
+      <template name="golden"><distro>debian12</distro></template>
+    </pool>
+  </prepare>
+  <testsequence><parallel>
+    <testcase id="on.rhai" name="web" guest="web"/>
+    <testcase id="on.rhai" name="db" guest="db"/>
+    <testcase id="all.rhai" name="all"/>
+  </parallel></testsequence>
+</xenrt>"#;
+
+const ON: &str = "fn meta() { #{ target: \"guest\" } }\nfn run(args) { print(`on ${target().name}`); }";
+const ALL: &str = "fn meta() { #{ target: \"none\" } }\nfn run(args) { print(`pool of ${pool(\"lab\").hosts().len()}`); print(`is ${host(\"third\").name}`); }";
+
+/// A simulated pool that outlives the runs on it.
+fn simulator(options: &str) -> Simulator {
+    Simulator::start(options.parse::<Options>().unwrap()).unwrap()
+}
+
+/// Where the pool is, and what its site says.
+fn site(simulator: &Simulator, hosts: &[String]) -> String {
+    let site = "-D EXTERNAL_NFS_SERVERS/a/ADDRESS=nfs1 -D EXTERNAL_NFS_SERVERS/a/BASE=/x -D ISCSI_LUNS/a/ADDRESS=t1 \
+        -D ISCSI_LUNS/a/LUN_ID=2 -D NICS/NIC1/NETWORK=NSEC -D NETWORK_CONFIG/VLANS/VR01/ID=42";
+    let hosts = hosts.iter().fold(simulator.url(), |all, spare| format!("{all},{spare}"));
+    format!("--existing {hosts} --host-keys ignore {site}")
+}
+
+/// The sequence in a directory of its own, with the passwords of the pool.
+fn lab(simulator: &Simulator, sequence: &str) -> Xrt {
+    let xrt = Xrt::new().file("pool.seq", sequence).file("on.rhai", ON).file("all.rhai", ALL);
+    xrt.env("XRT_HOST_PASSWORD", simulator.password().reveal()).env("XRT_PASSWORD", simulator.ssh_password().reveal())
+}
+
+/// What a pool has, by name: everything that a preparation makes or changes.
+fn there(simulator: &Simulator) -> BTreeSet<String> {
+    use xenrt::time::Cancel;
+    use xenrt::toolstack::xapi::{Login, Xapi};
+    use xenrt::wire::ssh::HostKeys;
+    use xenrt::wire::tls::Trust;
+    let login = Login {
+        address: simulator.url().parse().unwrap(),
+        passwords: vec![simulator.password().clone()],
+        trust: Trust { policy: HostKeys::Ignore, record: None },
+        connect_timeout: std::time::Duration::from_secs(20),
+    };
+    let (xapi, cancel) = (Xapi::new(login).unwrap(), Cancel::new());
+    let watch = Watch::silent(&cancel, std::time::Duration::from_secs(60));
+    let mut all = BTreeSet::new();
+    all.extend(xapi.hosts(watch).unwrap().iter().map(|host| format!("host {}", host.name)));
+    all.extend(xapi.guests(watch).unwrap().iter().map(|guest| format!("VM {}", guest.name)));
+    all.extend(xapi.templates(watch).unwrap().iter().map(|guest| format!("template {}", guest.name)));
+    all.extend(xapi.networks(watch).unwrap().iter().map(|network| format!("network {} {}", network.name, network.mtu)));
+    let srs = xapi.srs(watch).unwrap();
+    all.extend(srs.iter().filter(|sr| sr.is_shared).map(|sr| format!("SR {} of {}", sr.name, sr.plugs.len())));
+    for sr in srs.iter().filter(|sr| sr.content == "user") {
+        all.extend(xapi.volumes(&sr.reference, watch).unwrap().iter().map(|volume| format!("VDI {}", volume.uuid)));
+    }
+    let default = xapi.pool(watch).unwrap().default_sr;
+    all.extend(srs.iter().filter(|sr| Some(&sr.reference) == default.as_ref()).map(|sr| format!("default {}", sr.name)));
+    let nics = xapi.nics(None, watch).unwrap();
+    all.extend(nics.iter().map(|nic| format!("NIC {} {} {:?} {:?}", nic.uuid, nic.device, nic.vlan, nic.addressing)));
+    all
+}
+
+/// What a run did on machines, by what it said of it.
+fn actions(ran: &Ran) -> Vec<String> {
+    let what = |fact| if let Fact::ActionStarted { what, .. } = fact { Some(what) } else { None };
+    ran.facts("prepare").into_iter().filter_map(what).collect()
+}
+
+#[test]
+fn a_pool_is_prepared_once_and_removed_again() {
+    let simulator = simulator("hosts=2,guests=1,spare=1");
+    let before = there(&simulator);
+    let first = site(&simulator, &simulator.spares());
+    let ran = lab(&simulator, POOL).args(&format!("-s pool.seq {first}")).run().ends(0);
+    assert_eq!(ran.outcome("prepare"), Outcome::Passed);
+    assert_eq!((ran.said("web"), ran.said("db")), (vec!["on web".to_string()], vec!["on db".to_string()]));
+    assert_eq!(ran.said("all")[0], "pool of 3");
+    let after = there(&simulator);
+    for made in [
+        "host host3",
+        "VM web",
+        "VM db",
+        "template golden",
+        "network private 1500",
+        "network Tagged 1500",
+        "network Fast 1500",
+        "SR Shared of 3",
+        "SR Blocks of 3",
+        "default Shared",
+    ] {
+        assert!(after.contains(made), "{made}: {after:?}");
+    }
+    assert!(ran.stderr.contains("xrt prepare --clean"), "{}", ran.stderr);
+
+    let later = site(&simulator, &[]);
+    let diff = ran.then(&format!("prepare -s pool.seq --diff {later}")).ends(0);
+    assert!(diff.stdout.contains(" steps: ") && !diff.stdout.contains("missing"), "{}", diff.stdout);
+    let twice = ran.then(&format!("prepare -s pool.seq {later}")).ends(0);
+    assert_eq!(actions(&twice), [""; 0], "nothing is to be done");
+    assert_eq!(there(&simulator), after, "the second time nothing changes");
+
+    let results = ran.results.display();
+    ran.then(&format!("prepare --clean {results} {later}")).ends(0);
+    assert_eq!(there(&simulator), before);
+}
+
+#[test]
+fn what_is_not_there_blocks_only_what_stands_on_it() {
+    let simulator = simulator("hosts=2,spare=1,trouble=fail:VM.snapshot=SR_FULL");
+    let site = site(&simulator, &simulator.spares());
+    let ran = lab(&simulator, POOL).args(&format!("-s pool.seq --clean-up {site} -D PREPARE_WORKERS=1")).run().ends(3);
+    assert_eq!(ran.outcome("prepare"), Outcome::Errored);
+    assert!(ran.reason("prepare").starts_with("vm web/then 1: the SR is full (SR_FULL)"), "{}", ran.reason("prepare"));
+    assert_eq!([ran.outcome("web"), ran.outcome("db"), ran.outcome("all")], [Outcome::Blocked, Outcome::Passed, Outcome::Blocked]);
+    assert!(ran.reason("web").starts_with("blocked by prepare: vm web/then 1: the SR is full (SR_FULL)"), "{}", ran.reason("web"));
+    let left = there(&simulator);
+    assert!(!left.contains("VM web") && !left.contains("SR Shared of 3"), "--clean-up: {left:?}");
+}
+
+#[test]
+fn what_was_made_before_ctrl_c_can_be_removed() {
+    let simulator = simulator("hosts=2,guests=0,spare=1,trouble=delay:VM.start=60s");
+    let before = there(&simulator);
+    let site_of = site(&simulator, &simulator.spares());
+    let mut running = lab(&simulator, POOL).args(&format!("prepare -s pool.seq {site_of}")).start();
+    running.until("a VM to be started", |fact| matches!(fact, Fact::ActionStarted { what, .. } if what == "start"));
+    running.signal(rustix::process::Signal::INT);
+    let ran = running.wait().ends(5);
+    assert_ne!(there(&simulator), before);
+    let results = ran.results.display();
+    ran.then(&format!("prepare --clean {results} {}", site(&simulator, &[]))).ends(0);
+    assert_eq!(there(&simulator), before);
+    assert!(!ran.results.join("prepared.jsonl").exists());
+}
+
+#[test]
+fn a_difference_is_told_and_nothing_changed() {
+    let simulator = simulator("hosts=2,spare=1");
+    let before = there(&simulator);
+    let site = site(&simulator, &simulator.spares());
+    let ran = lab(&simulator, POOL).args(&format!("prepare -s pool.seq --diff {site}")).run().ends(1);
+    for line in ["missing  vm web ", "differs  default storage lab", "there    host RESOURCE_HOST_0"] {
+        assert!(ran.stdout.contains(line), "{line}: {}", ran.stdout);
+    }
+    let json: Value = serde_json::from_str(&ran.then(&format!("prepare -s pool.seq --diff --json {site}")).ends(1).stdout).unwrap();
+    let steps = json["prepare"]["steps"].as_array().unwrap();
+    assert!(steps.iter().any(|step| step["id"] == "vm web" && step["state"] == "missing"), "{json}");
+    assert_eq!(there(&simulator), before);
+    let refused = ran.then(&format!("prepare -s pool.seq --diff {}", self::site(&simulator, &[]))).ends(3);
+    assert!(refused.stdout.contains("impossible  host third"), "{}", refused.stdout);
+}
