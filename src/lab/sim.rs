@@ -4,7 +4,7 @@ use super::estate::Estate;
 use super::hold::Hold;
 use super::wait::Patience;
 use crate::context::Context;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Blame, Error, Kind, Result};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ impl Sim {
     /// What is to go wrong from now on, in the words of `xrt help sim`: "fail:VM.start=SR_FULL".
     ///
     /// # Errors
-    /// `Malformed` for words that it does not know; `Unsupported` where the pool is a real one.
+    /// `Refused` for words that it does not know; `Unsupported` where the pool is a real one.
     pub fn make(&self, text: &str) -> Result<()> {
         self.call(&format!("trouble {text}"), "simulator.trouble", &[text.into()]).map(drop)
     }
@@ -39,12 +39,12 @@ impl Sim {
         self.call("no more trouble", "simulator.clear", &[]).map(drop)
     }
 
-    /// How fast its clock runs from now on: 60 makes an hour a minute.
+    /// How fast its clock runs from now on: "60" makes an hour a minute, "max" lets nothing take time.
     ///
     /// # Errors
-    /// `Unsupported`; `Malformed` for what is no speed.
-    pub fn speed(&self, factor: f64) -> Result<()> {
-        self.call(&format!("speed {factor}"), "simulator.set_speed", &[factor.into()]).map(drop)
+    /// `Unsupported`; `Refused` for what is no speed.
+    pub fn speed(&self, speed: &str) -> Result<()> {
+        self.call(&format!("speed {speed}"), "simulator.set_speed", &[speed.into()]).map(drop)
     }
 
     /// What is to go wrong as it stands.
@@ -52,7 +52,7 @@ impl Sim {
     /// # Errors
     /// `Unsupported`.
     pub fn pending(&self) -> Result<Vec<String>> {
-        let said = self.call("what trouble is there?", "simulator.get_trouble", &[])?;
+        let said = self.call("what trouble is there?", "simulator.get_troubles", &[])?;
         let texts = said.as_array().into_iter().flatten().filter_map(Value::as_str);
         Ok(texts.map(str::to_string).collect())
     }
@@ -66,7 +66,7 @@ impl Sim {
             said.map_err(|error| match error.kind {
                 Kind::Unsupported => {
                     let what = format!("{} is no simulator: it makes no trouble on demand", estate.name());
-                    Error { what, ..error }.help("run it with `--host sim`")
+                    Error { what, ..error }.blame(Blame::User).help("run it with `--host sim`")
                 }
                 _ => error,
             })

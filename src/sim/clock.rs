@@ -43,7 +43,9 @@ type Deed = Box<dyn FnOnce(&mut Cx<'_>) + Send>;
 
 /// The time, and the agenda: what happens when, in which pool.
 pub struct Clock {
+    /// When the time began to pass at this speed, and what it was then.
     started: Instant,
+    base: Duration,
     epoch: f64,
     speed: Speed,
     next: u64,
@@ -53,20 +55,26 @@ pub struct Clock {
 impl Clock {
     pub fn new(speed: Speed) -> Clock {
         let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        Clock { started: Instant::now(), epoch, speed, next: 0, agenda: BTreeMap::new() }
+        Clock { started: Instant::now(), base: Duration::ZERO, epoch, speed, next: 0, agenda: BTreeMap::new() }
     }
 
     pub fn speed(&self) -> Speed {
         self.speed
     }
 
+    /// From now on the time passes at another speed.
+    pub fn set_speed(&mut self, speed: Speed) {
+        (self.base, self.started, self.speed) = (self.now(), Instant::now(), speed);
+    }
+
     /// Simulated time since the start.
     pub fn now(&self) -> Duration {
         let real = self.started.elapsed();
-        match self.speed {
-            Speed::Max => real,
-            Speed::Times(times) => real.mul_f64(times),
-        }
+        self.base
+            + match self.speed {
+                Speed::Max => real,
+                Speed::Times(times) => real.mul_f64(times),
+            }
     }
 
     /// Simulated seconds since 1970.
@@ -91,21 +99,14 @@ impl Clock {
 
     /// What is due by now, the earliest.
     pub fn due(&mut self) -> Option<(usize, Deed)> {
-        let first =
-            self.agenda.first_entry().filter(|entry| self.speed == Speed::Max || entry.key().0 <= now(self.started, self.speed))?;
+        let now = self.now();
+        let first = self.agenda.first_entry().filter(|entry| self.speed == Speed::Max || entry.key().0 <= now)?;
         Some(first.remove())
     }
 
     /// How long, here, until something is due.
     pub fn next_due(&self) -> Option<Duration> {
         self.agenda.keys().next().map(|(when, _)| self.real(when.saturating_sub(self.now())))
-    }
-}
-
-fn now(started: Instant, speed: Speed) -> Duration {
-    match speed {
-        Speed::Max => started.elapsed(),
-        Speed::Times(times) => started.elapsed().mul_f64(times),
     }
 }
 

@@ -8,6 +8,8 @@ const TABLE: &str = include_str!("datamodel.tsv");
 
 /// What only the simulator has.
 const OWN: &str = "M\tsimulator\ttrouble\tstring\tsession_id:session_ref text:string\n\
+                   M\tsimulator\tclear\tvoid\tsession_id:session_ref\n\
+                   M\tsimulator\tset_speed\tvoid\tsession_id:session_ref speed:string\n\
                    M\tsimulator\tget_troubles\tstring_set\tsession_id:session_ref";
 
 /// The place of a class in the table, from 1.

@@ -48,6 +48,10 @@ impl Troubles {
         self.0.push(trouble);
     }
 
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     pub fn list(&self) -> impl Iterator<Item = &Trouble> {
         self.0.iter()
     }

@@ -6,6 +6,7 @@ use super::told;
 use crate::lab::Sim;
 use crate::script::case::Case;
 use crate::script::failure::Raised;
+use crate::script::show;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Module};
 
@@ -47,15 +48,15 @@ mod sim {
         told(sim.context(), sim.clear())
     }
 
-    /// Has the simulated clock run so many times as fast as ours: 60 makes an hour a minute.
+    /// Has the simulated clock run so many times as fast as ours: 60 makes an hour a minute, and "max" lets nothing take any time.
     ///
     /// ```rhai
     /// sim().speed(60);
+    /// sim().speed("max");
     /// ```
     #[rhai_fn(pure, return_raw)]
     pub fn speed(sim: &mut Sim, factor: Dynamic) -> Raised<()> {
-        let factor = factor.as_float().or_else(|_| factor.as_int().map(|whole| whole as f64)).unwrap_or(f64::NAN);
-        told(sim.context(), sim.speed(factor))
+        told(sim.context(), sim.speed(&show::plain(&factor)))
     }
 
     /// Gives what is still to go wrong.

@@ -351,16 +351,13 @@ impl<'k> Walk<'k> {
         {
             self.argument_named(name, *at);
         }
-        let maps = || args.iter().filter_map(|arg| if let Expr::Map(map, _) = arg { Some(map) } else { None });
-        if maps().next().is_none() || self.subject.facts.functions.iter().any(|f| f.name == call.name) {
+        if self.subject.facts.functions.iter().any(|f| f.name == call.name) {
             return;
         }
-        let known = self.subject.known.options(&call.name);
-        if known.is_empty() {
-            return;
-        }
-        for map in maps() {
-            for (key, _) in &map.0 {
+        let maps = args.iter().enumerate().filter_map(|(at, arg)| if let Expr::Map(map, _) = arg { Some((at, map)) } else { None });
+        for (at, map) in maps {
+            let known = self.subject.known.options(&call.name, args.len(), at);
+            for (key, _) in map.0.iter().filter(|_| !known.is_empty()) {
                 if !known.contains(&key.name.as_str()) {
                     let help = name::did_you_mean(&key.name, known.iter().copied());
                     self.report("unknown-option", key.pos, format!("`{}` has no option `{}`", call.name, key.name), help);

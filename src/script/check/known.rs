@@ -120,9 +120,21 @@ impl Known {
         self.forms(name).iter().filter(move |form| form.params.first().is_some_and(|(_, kind)| fits(kind, of)))
     }
 
-    /// The options that any form of a function takes; none when that is not known.
-    pub fn options(&self, name: &str) -> Vec<&str> {
-        self.forms(name).iter().flat_map(|form| form.options.iter().map(String::as_str)).collect()
+    /// The options that a function with so many arguments takes as this one; none when that is not known, or a map there is none of
+    /// options.
+    pub fn options(&self, name: &str, count: usize, at: usize) -> Vec<&str> {
+        let mut known = Vec::new();
+        for form in self.forms(name) {
+            let receiver = usize::from(form.is_method && form.params.len() == count + 1);
+            if form.params.len() == count + receiver {
+                match form.params.get(at + receiver) {
+                    Some((param, _)) if param == "options" => known.extend(form.options.iter().map(String::as_str)),
+                    Some((_, kind)) if kind != "map" && kind != "any" => {}
+                    _ => return Vec::new(),
+                }
+            }
+        }
+        known
     }
 
     pub fn property(&self, name: &str, of: &str, to_write: bool) -> Found<'_> {

@@ -181,7 +181,10 @@ fn restart_agent(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
         if host == cx.master() {
             end_sessions(cx);
         }
-        cx.after(pace::AGENT_RESTART, move |cx| cx.site.set_up(&uuid, true));
+        cx.after(pace::AGENT_RESTART, move |cx| {
+            cx.site.set_up(&uuid, true);
+            note_start(cx, host, "agent_start_time");
+        });
     });
     done()
 }
@@ -247,7 +250,8 @@ pub fn come_back(cx: &mut Cx<'_>, host: Ref) {
     let (metrics, now) = (cx.db.link(host, "metrics"), cx.now());
     cx.db.set(metrics, "live", true);
     cx.db.set(metrics, "last_updated", Value::Date(now));
-    cx.db.set_key(host, "other_config", "boot_time", format!("{now}."));
+    note_start(cx, host, "boot_time");
+    note_start(cx, host, "agent_start_time");
     for pbd in cx.db.links(host, "PBDs") {
         cx.db.set(pbd, "currently_attached", true);
     }
@@ -257,6 +261,13 @@ pub fn come_back(cx: &mut Cx<'_>, host: Ref) {
     }
     cx.db.set(host, "enabled", true);
     cx.db.touch(metrics);
+}
+
+/// Notes in whole seconds when something began; never the same twice, however fast the clock runs.
+fn note_start(cx: &mut Cx<'_>, host: Ref, key: &'static str) {
+    let before = cx.db.key(host, "other_config", key).and_then(|text| text.trim_end_matches('.').parse::<i64>().ok());
+    let now = before.map_or(cx.now(), |before| cx.now().max(before + 1));
+    cx.db.set_key(host, "other_config", key, format!("{now}."));
 }
 
 /// A host has done something to itself.

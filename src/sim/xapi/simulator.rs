@@ -4,13 +4,23 @@ use super::super::failure::{Failure, Outcome};
 use super::super::inside::Down;
 use super::super::trouble::{self, Trouble};
 use super::super::value::Ref;
-use super::super::world::{Answer, Args, Cx, Method, World, answer};
+use super::super::world::{Answer, Args, Cx, Method, World, answer, done};
 use super::{domain, host, sr, vdi};
+use crate::error::Error;
 
 pub fn method(name: &str) -> Option<Method> {
     Some(match name {
         "trouble" => over_the_wire,
         "get_troubles" => |cx, _| answer(cx.site.troubles.list().map(ToString::to_string).collect::<Vec<_>>()),
+        "clear" => |cx, _| {
+            cx.site.troubles.clear();
+            done()
+        },
+        "set_speed" => |cx, args| {
+            let speed = args.text(0).parse().map_err(|error: Error| Failure::new("INVALID_VALUE", ["speed", &error.what]))?;
+            cx.site.clock.set_speed(speed);
+            done()
+        },
         _ => return None,
     })
 }
