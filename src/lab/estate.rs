@@ -300,3 +300,63 @@ fn address(host: &str, other_config: &BTreeMap<String, String>, machine: &str) -
     }
     Ok(Address::Remote { user, password: None, host: host.to_string(), port })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toolstack::{Class, Inside, MemoryLimits, PowerState};
+
+    fn guest(networks: &[(&str, &str)], other_config: &[(&str, &str)]) -> toolstack::Guest {
+        let texts = |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        toolstack::Guest {
+            reference: Ref::new(Class::Guest, "r"),
+            uuid: "u".into(),
+            name: "vm1".into(),
+            description: String::new(),
+            state: PowerState::Up,
+            host: None,
+            affinity: None,
+            is_template: false,
+            domid: Some(3),
+            vcpus: 1,
+            vcpus_max: 1,
+            memory: MemoryLimits::default(),
+            memory_actual: None,
+            is_hvm: false,
+            inside: Some(Inside { networks: texts(networks), ..Inside::default() }),
+            other_config: texts(other_config),
+            tags: Vec::new(),
+            allowed: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_address_of_a_guest_is_the_first_that_leads_there() {
+        let check = |networks: &[(&str, &str)], expected: Option<&str>| {
+            assert_eq!(ip_of(&guest(networks, &[])).map(|ip| ip.to_string()).as_deref(), expected, "{networks:?}");
+        };
+        check(&[], None);
+        check(&[("0/ip", "169.254.1.2"), ("1/ip", "0.0.0.0"), ("2/ip", "255.255.255.255"), ("3/ip", "none")], None);
+        check(&[("0/ipv6/0", "fe80::1"), ("0/ipv6/1", "::")], None);
+        check(&[("0/ipv6/0", "2001:db8::1"), ("1/ip", "10.0.0.6")], Some("10.0.0.6"));
+        check(&[("10/ip", "10.0.0.10"), ("2/ip", "10.0.0.2")], Some("10.0.0.2"));
+        check(&[("0/ip", ""), ("0/ipv4/0", "10.0.0.7")], Some("10.0.0.7"));
+        check(&[("0/ipv6/0", "fe80::1"), ("0/ipv6/1", "2001:db8::1")], Some("2001:db8::1"));
+        check(&[("0/mac", "10.0.0.1"), ("ip", "10.0.0.1"), ("x/ip", "10.0.0.1")], None);
+    }
+
+    #[test]
+    fn port_and_user_are_as_its_operators_keep_them() {
+        let at = |other_config: &[(&str, &str)]| where_it_is(&guest(&[("0/ip", "10.0.0.5")], other_config));
+        let shown = |other_config: &[(&str, &str)]| at(other_config).unwrap().to_string();
+        assert_eq!(shown(&[]), "10.0.0.5");
+        assert_eq!(shown(&[(SSH_PORT_KEY, "2222"), (SSH_USER_KEY, "admin")]), "admin@10.0.0.5:2222");
+        for (key, value) in [(SSH_PORT_KEY, "ssh"), (SSH_PORT_KEY, "0"), (SSH_PORT_KEY, "70000"), (SSH_USER_KEY, "a b")] {
+            let error = at(&[(key, value)]).unwrap_err();
+            assert_eq!((error.kind, error.blame), (Kind::Malformed, Blame::Lab), "{value}");
+            assert!(error.what.contains(key) && error.help.is_some(), "{}", error.what);
+        }
+        let error = where_it_is(&guest(&[], &[])).unwrap_err();
+        assert_eq!((error.kind, error.what.as_str()), (Kind::Unreachable, "`vm1` is UP, and no address of it is known yet"));
+    }
+}
