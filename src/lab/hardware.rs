@@ -103,9 +103,12 @@ impl Guest {
     /// Waits until it has the memory that it was told to shrink or grow to.
     ///
     /// # Errors
-    /// `Timeout` with what it had last.
+    /// `Timeout` with what it had last; `Refused` when it does not run.
     pub fn wait_memory_target(&self, options: &WaitOptions) -> Result<()> {
-        self.vm()?;
+        let state = self.record()?.state;
+        if state != PowerState::Up {
+            return Err(Error::new(Kind::Refused, format!("`{}` is {}: it has no memory yet", self.name(), state.word())));
+        }
         self.told("wait until it has the memory of its target", |action| {
             let patience = self.patience(Patience::BALLOON).or(options.timeout);
             let record = self.wait_record(action, &patience, "to have the memory of its target", |now| {
