@@ -82,7 +82,6 @@ fn every_example_for_windows_runs() {
 }
 
 #[test]
-#[ignore = "there is no simulated pool yet"]
 fn every_example_of_the_manual_runs_on_a_pool() {
     let (xrt, count) = examples(Stage::Pool);
     assert!(count > 20, "only {count} examples");

@@ -8,6 +8,7 @@ mod check;
 mod database;
 mod functions;
 mod guest;
+mod lifecycle;
 mod limits;
 mod metrics;
 mod plans;

@@ -145,7 +145,7 @@ impl Xapi {
                 screen = Some(id);
             }
         }
-        let none = || Error::new(Kind::Unsupported, "the guest has no console with a picture");
+        let none = || Error::new(Kind::Unsupported, "the guest has no console with a picture").blame(Blame::User);
         let screen = screen.ok_or_else(none)?;
         let standing = self.enter(&cancel)?;
         let path = format!("/vncsnapshot?session_id={}&ref={screen}", standing.session);
