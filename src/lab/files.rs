@@ -349,7 +349,7 @@ mod tests {
             (&[], ""),
             (&[r"c:\temp", "a", r"b\c"], r"c:\temp\a\b\c"),
             (&["c:/", "/a"], "c:/a"),
-            (&[r"\server\share\", "a"], r"\server\share\a"),
+            (&[r"\\server\share\", "a"], r"\\server\share\a"),
         ] {
             assert_eq!(join(parts), path);
         }
