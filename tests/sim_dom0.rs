@@ -121,6 +121,36 @@ fn xe_runs_guests_and_makes_disks() {
 }
 
 #[test]
+fn a_guest_survives_its_image() {
+    let pool = Pool::start("");
+    let (dom0, guest) = (pool.host("host1"), pool.guest("guest1"));
+    let cancel = Cancel::new();
+    let watch = || Watch::silent(&cancel, Duration::from_secs(60));
+    say(&guest, "echo kept >/root/f; ln -s f /root/link");
+    let mut image = Vec::new();
+    let vm = pool.xapi.guests(watch()).unwrap().into_iter().find(|g| g.name == "guest1").unwrap();
+    let error = pool.xapi.export_guest(&vm.reference, &mut image, watch()).unwrap_err();
+    assert!(error.what.contains("VM_BAD_POWER_STATE"), "{}", error.what);
+    assert!(pool.xapi.screenshot(&vm.reference, watch()).unwrap().0.starts_with(b"\x89PNG"));
+    say(&dom0, "xe vm-shutdown vm=guest1");
+    let bytes = pool.xapi.export_guest(&vm.reference, &mut image, watch()).unwrap();
+    assert_eq!(bytes, image.len() as u64);
+    assert!(image.starts_with(b"ova.xml\0") && bytes < 4 << 20, "{bytes}");
+    say(&dom0, "xe vm-uninstall vm=guest1 --force");
+    let made = pool.xapi.import_guest(&mut &image[..], Some(bytes), None, watch()).unwrap();
+    assert_eq!(pool.xapi.guest(&made, watch()).unwrap().name, "guest1");
+    say(&dom0, "xe vm-start vm=guest1");
+    let guest = pool.guest("guest1");
+    assert_eq!(say(&guest, "cat /root/link"), "kept");
+    let count = |class| say(&dom0, &format!("xe {class}-list --minimal"));
+    let (vms, vdis) = (count("vm"), count("vdi"));
+    image[700] ^= 0x55;
+    image.truncate(2048);
+    assert!(pool.xapi.import_guest(&mut &image[..], Some(2048), None, watch()).is_err());
+    assert_eq!((count("vm"), count("vdi")), (vms, vdis), "nothing is left of an import that failed");
+}
+
+#[test]
 fn a_control_domain_knows_its_host() {
     let pool = Pool::start("");
     let (dom0, guest) = (pool.host("host1"), pool.guest("guest1"));

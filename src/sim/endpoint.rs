@@ -47,6 +47,7 @@ pub fn router(door: Door) -> Router {
         .route("/RPC2", post(xml_rpc))
         .route("/jsonrpc", post(json_rpc))
         .layer(DefaultBodyLimit::max(LARGEST))
+        .merge(super::transfer::router())
         .with_state(door)
 }
 

@@ -5,7 +5,9 @@
 
 use super::failure::Outcome;
 use serde_json::Value;
+use std::fs::File;
 use std::future::Future;
+use std::io;
 use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -105,6 +107,22 @@ pub trait Inside: Send + Sync {
     /// Whether a running machine uses a disk ("xvdb"), so that it does not let go of it.
     fn is_in_use(&self, _machine: &str, _device: &str) -> bool {
         false
+    }
+
+    /// The bytes of a disk, on which `system` is installed if something is. Those of a running machine may change meanwhile.
+    ///
+    /// # Errors
+    /// No room, or no such thing here.
+    fn disk_image(&self, _disk: &str, _system: Option<&str>) -> io::Result<File> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Gives a disk these bytes; returns the system that is installed on it then, if that is known.
+    ///
+    /// # Errors
+    /// No room, or no such thing here.
+    fn disk_filled(&self, _disk: &str, _image: File) -> io::Result<Option<String>> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 

@@ -10,6 +10,7 @@
 mod array;
 mod blueprint;
 mod clock;
+mod console;
 pub mod datamodel;
 pub mod date;
 mod dispatch;
@@ -27,10 +28,12 @@ mod rules;
 mod simulator;
 mod store;
 mod template;
+mod transfer;
 pub mod trouble;
 pub mod value;
 mod world;
 mod xapi;
+mod xva;
 
 pub use clock::Speed;
 pub use engine::Engine;

@@ -1,6 +1,7 @@
 //! The machines of a simulator that are on, and what the pool tells them.
 
 use super::boot::Boot;
+use super::image;
 use super::listener::Listener;
 use super::shared::Shared;
 use super::spec::Spec;
@@ -8,6 +9,8 @@ use crate::error::{Result, Whereabouts};
 use crate::secret::Secret;
 use crate::sim::inside::{Down, Inside, Machine, Outside};
 use std::collections::HashMap;
+use std::fs::File;
+use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -218,6 +221,14 @@ impl Inside for Machines {
 
     fn is_in_use(&self, machine: &str, device: &str) -> bool {
         Machines::is_in_use(self, machine, device)
+    }
+
+    fn disk_image(&self, disk: &str, system: Option<&str>) -> io::Result<File> {
+        image::pack(&self.shared.store, disk, system)
+    }
+
+    fn disk_filled(&self, disk: &str, mut image: File) -> io::Result<Option<String>> {
+        image::unpack(&self.shared.store, disk, &mut image)
     }
 
     fn disk_removed(&self, disk: &str) {

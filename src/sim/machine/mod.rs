@@ -15,6 +15,7 @@ mod disk;
 mod distro;
 mod dom0;
 mod exec;
+mod image;
 mod kernel;
 mod line;
 mod listener;

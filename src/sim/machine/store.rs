@@ -24,6 +24,11 @@ impl Store {
         Ok(Store { base })
     }
 
+    /// Where everything is kept.
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
+
     /// The files on a disk, whether there are any yet or not.
     pub fn tree(&self, disk: &str) -> PathBuf {
         self.dir(disk).join("tree")
