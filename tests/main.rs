@@ -10,6 +10,7 @@ mod functions;
 mod guest;
 mod lifecycle;
 mod limits;
+mod logs;
 mod metrics;
 mod plans;
 mod pool;

@@ -7,9 +7,11 @@
 //! contract test. A verb that it does not have answers [`Kind::Unsupported`](crate::error::Kind), which skips a testcase with the reason.
 
 mod types;
+mod verb;
 pub mod xapi;
 
 pub use types::*;
+pub use verb::*;
 
 use crate::error::{Blame, Error, Kind, Result};
 use crate::time::Cancel;

@@ -237,6 +237,10 @@ impl Peer {
             // The query of an address has secrets in it.
             let error = error.without_url();
             let machine = &self.machine;
+            if error.is_dns() {
+                let what = format!("no machine is called `{machine}`: {}", root_of(&error));
+                return Fault::Unconnected(Error::new(Kind::NotFound, what).blame(Blame::User));
+            }
             if error.is_connect() {
                 let unreachable = || Error::new(Kind::Unreachable, format!("cannot reach {machine}: {}", root_of(&error)));
                 return Fault::Unconnected(self.inspector.take_refusal().unwrap_or_else(unreachable));
@@ -434,6 +438,12 @@ mod tests {
         let fault = gone.post("/x?session_id=secret", "text/plain", Vec::new(), 10, &long()).unwrap_err();
         assert!(
             matches!(&fault, Fault::Unconnected(e) if e.what.contains("refused") && !format!("{e:?}").contains("secret")),
+            "{fault:?}"
+        );
+        let (unknown, _) = door("http://no-such-machine.invalid".into(), HostKeys::Ignore, None);
+        let fault = unknown.post("/", "text/plain", Vec::new(), 10, &long()).unwrap_err();
+        assert!(
+            matches!(&fault, Fault::Unconnected(e) if e.kind == Kind::NotFound && e.what.contains("no-such-machine")),
             "{fault:?}"
         );
         for origin in ["ftp://h", "h1", "http://"] {

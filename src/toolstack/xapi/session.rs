@@ -127,32 +127,29 @@ impl Xapi {
         let begun = Instant::now();
         let (mut repeats, mut pause) = (0, FIRST_PAUSE);
         loop {
-            let standing = self.standing(cancel);
-            let trouble = match &standing {
-                Ok(standing) => match self.send(standing, call, cancel) {
-                    Ok(result) => return Ok(result),
-                    Err(trouble) => trouble,
-                },
-                Err(_) => {
-                    let Err(trouble) = standing else { continue };
-                    self.retry(trouble, call, begun, &mut pause, cancel)?;
-                    continue;
-                }
-            };
-            let Ok(standing) = standing else { continue };
-            match &trouble {
-                Trouble::Failure(failure) if repeats < REPEATS && failure.code == "SESSION_INVALID" => self.forget(&standing),
-                Trouble::Failure(failure) if repeats < REPEATS && failure.code == "HOST_IS_SLAVE" => {
+            let trouble = match self.attempt(call, cancel) {
+                Ok(result) => return Ok(result),
+                Err((Some(standing), Trouble::Failure(failure))) if repeats < REPEATS && failure.code == "SESSION_INVALID" => {
                     self.forget(&standing);
-                    self.move_to_coordinator(failure)?;
-                }
-                _ => {
-                    self.retry(trouble, call, begun, &mut pause, cancel)?;
+                    repeats += 1;
                     continue;
                 }
-            }
-            repeats += 1;
+                Err((Some(standing), Trouble::Failure(failure))) if repeats < REPEATS && failure.code == "HOST_IS_SLAVE" => {
+                    self.forget(&standing);
+                    self.move_to_coordinator(&failure)?;
+                    repeats += 1;
+                    continue;
+                }
+                Err((_, trouble)) => trouble,
+            };
+            self.retry(trouble, call, begun, &mut pause, cancel)?;
         }
+    }
+
+    /// Sends a call once; with the trouble comes the session in which it arose, if there was one.
+    fn attempt<T: DeserializeOwned>(&self, call: &Call, cancel: &Cancel) -> Result<T, (Option<Standing>, Trouble)> {
+        let standing = self.standing(cancel).map_err(|trouble| (None, trouble))?;
+        self.send(&standing, call, cancel).map_err(|trouble| (Some(standing), trouble))
     }
 
     /// Waits before a read is tried again.
@@ -177,7 +174,7 @@ impl Xapi {
         Ok(())
     }
 
-    /// Sends a call once.
+    /// Sends a call in a session.
     fn send<T: DeserializeOwned>(&self, standing: &Standing, call: &Call, cancel: &Cancel) -> Result<T, Trouble> {
         let mut arguments = Vec::with_capacity(call.arguments.len() + 1);
         arguments.push(Value::from(&*standing.session));
