@@ -24,8 +24,16 @@ pub struct Row {
     /// Ours.
     pub name: &'static str,
     /// The arguments that it takes, in the order in which they may stand without a name.
-    pub takes: &'static [&'static str],
+    takes: &'static [&'static str],
     act: Act,
+}
+
+impl Row {
+    /// Whether it takes all arguments of a call.
+    pub fn takes(&self, call: &Call) -> bool {
+        let named = call.arguments.iter().filter_map(|argument| argument.name.as_deref());
+        call.arguments.len() <= self.takes.len() && named.into_iter().all(|name| self.takes.contains(&name))
+    }
 }
 
 /// All operations that can be called by name, sorted by ours.
@@ -166,18 +174,12 @@ impl Guest {
     /// `Unsupported` for a name that nothing has; `Malformed` for arguments that it does not take; those of the operation.
     pub fn perform(&self, call: &Call) -> Result<()> {
         let row = operation(&call.method)?;
-        let wrong = |what: String| {
-            let takes =
-                if row.takes.is_empty() { "it takes nothing".to_string() } else { format!("it takes {}", row.takes.join(", ")) };
-            Err(Error::new(Kind::Malformed, what).blame(Blame::Author).help(takes))
-        };
-        if call.arguments.len() > row.takes.len() {
-            return wrong(format!("`{}` has too many arguments", call.shown()));
+        if row.takes(call) {
+            return (row.act)(self, &Given { call, takes: row.takes });
         }
-        if let Some(name) = call.arguments.iter().filter_map(|a| a.name.as_deref()).find(|name| !row.takes.contains(name)) {
-            return wrong(format!("`{}` does not take `{name}`", row.name));
-        }
-        (row.act)(self, &Given { call, takes: row.takes })
+        let takes =
+            if row.takes.is_empty() { "it takes nothing".to_string() } else { format!("it takes {}", row.takes.join(", ")) };
+        Err(Error::new(Kind::Malformed, format!("`{}` does not take that", call.shown())).blame(Blame::Author).help(takes))
     }
 }
 
@@ -207,6 +209,8 @@ mod tests {
         assert_eq!(given.read::<Size>("sizebytes").unwrap(), Some(Size(1 << 20)));
         assert!(given.truth("bootable").unwrap());
         assert_eq!(given.text("sruuid").unwrap(), None);
+        let row = operation("snapshot").unwrap();
+        assert!(row.takes(&Call::parse("snapshot(name='clean')").unwrap()) && !row.takes(&Call::parse("snapshot(1, 2)").unwrap()));
         assert!(given.text("sizebytes").unwrap_err().what.contains("cannot be that"));
     }
 }

@@ -88,8 +88,8 @@ mod duplicate {
     /// ```rhai
     /// let vm = guest("guest2");
     /// vm.shutdown();
+    /// defer(|| vm.start());
     /// log(vm.export_to("guest2.xva"));
-    /// vm.start();
     /// ```
     #[rhai_fn(pure, return_raw)]
     pub fn export_to(vm: &mut Guest, path: &str) -> Raised<String> {
