@@ -67,3 +67,12 @@ fn hosts_storage_and_networks_behave_as_those_of_a_real_pool() {
     let walked = walk(client, &simulator("spare=1"));
     assert_eq!(walked, ["evacuation", "members", "join_and_eject", "loss_of_a_host", "high_availability", "storage", "networking"]);
 }
+
+#[test]
+fn trouble_time_and_cancelling_are_seen_by_a_client() {
+    let Some(client) = python("tests/sim/trouble.py") else { return };
+    let walked = walk(client, &simulator("speed=20"));
+    let expected =
+        ["calls_that_fail", "calls_that_are_lost", "calls_that_take_long", "tasks_that_are_cancelled", "guests_that_die"];
+    assert_eq!(walked, expected);
+}
