@@ -295,8 +295,6 @@ pub fn list(volumes: &[Volume]) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
-
     use super::*;
 
     fn configuration(pairs: &[(&str, &str)]) -> Configuration {

@@ -15,36 +15,6 @@ pub fn host(cx: &mut Cx<'_>, name: &str, uuid: &str, address: &str, memory: i64)
     let (now, port) = (cx.now(), cx.site.ssh_port.to_string());
     let metrics = vec![("memory_total", Value::Int(memory)), ("live", Value::Bool(true)), ("last_updated", Value::Date(now))];
     let metrics = cx.db.create_with("host_metrics", metrics);
-    let software = [
-        ("product_version", "8.3.0"),
-        ("product_version_text", "8.3"),
-        ("product_brand", "XCP-ng"),
-        ("platform_name", "XCP"),
-        ("platform_version", "3.4.0"),
-        ("build_number", "cloud"),
-        ("hostname", "localhost"),
-        ("date", "20260801T00:00:00Z"),
-        ("xapi", "24.39"),
-        ("xen", "4.17.5"),
-        ("linux", "4.19.0+1"),
-        ("network_backend", "openvswitch"),
-        ("db_schema", "5.786"),
-        ("xapi_build", "24.39.0"),
-    ];
-    let cpus = CPUS.to_string();
-    let cpu = [
-        ("cpu_count", cpus.as_str()),
-        ("socket_count", "2"),
-        ("vendor", "GenuineIntel"),
-        ("speed", "2400.000"),
-        ("modelname", "Intel(R) Xeon(R) Gold 6240R CPU @ 2.40GHz"),
-        ("family", "6"),
-        ("model", "85"),
-        ("stepping", "7"),
-        ("flags", "fpu de tsc msr pae mce cx8 apic sep mca cmov pat clflush acpi mmx fxsr sse sse2 ht syscall nx lm constant_tsc"),
-        ("features_hvm", "1fcbfbff-f7fa3223-2d93fbff-00000423-00000001-000007ab-00000000-00000000-00001000-9c000400"),
-        ("features_pv", "1fc9cbf5-f6f83203-2991cbf5-00000123-00000001-00000329-00000000-00000000-00001000-8c000400"),
-    ];
     let fields = vec![
         ("uuid", Value::from(uuid)),
         ("name_label", Value::from(name)),
@@ -56,8 +26,8 @@ pub fn host(cx: &mut Cx<'_>, name: &str, uuid: &str, address: &str, memory: i64)
         ("API_version_major", Value::Int(2)),
         ("API_version_minor", Value::Int(21)),
         ("API_version_vendor", Value::from("XenSource")),
-        ("software_version", Value::from(software)),
-        ("cpu_info", Value::from(cpu)),
+        ("software_version", software()),
+        ("cpu_info", cpu()),
         ("capabilities", Value::from(vec!["xen-3.0-x86_64", "hvm-3.0-x86_32", "hvm-3.0-x86_32p", "hvm-3.0-x86_64"])),
         ("sched_policy", Value::from("credit")),
         ("supported_bootloaders", Value::from(vec!["pygrub", "eliloader"])),
@@ -85,6 +55,43 @@ pub fn host(cx: &mut Cx<'_>, name: &str, uuid: &str, address: &str, memory: i64)
         cx.db.create_with("host_cpu", fields);
     }
     host
+}
+
+/// Versions, in the product's words.
+fn software() -> Value {
+    Value::from([
+        ("product_version", "8.3.0"),
+        ("product_version_text", "8.3"),
+        ("product_brand", "XCP-ng"),
+        ("platform_name", "XCP"),
+        ("platform_version", "3.4.0"),
+        ("build_number", "cloud"),
+        ("hostname", "localhost"),
+        ("date", "20260801T00:00:00Z"),
+        ("xapi", "24.39"),
+        ("xen", "4.17.5"),
+        ("linux", "4.19.0+1"),
+        ("network_backend", "openvswitch"),
+        ("db_schema", "5.786"),
+        ("xapi_build", "24.39.0"),
+    ])
+}
+
+fn cpu() -> Value {
+    let cpus = CPUS.to_string();
+    Value::from([
+        ("cpu_count", cpus.as_str()),
+        ("socket_count", "2"),
+        ("vendor", "GenuineIntel"),
+        ("speed", "2400.000"),
+        ("modelname", "Intel(R) Xeon(R) Gold 6240R CPU @ 2.40GHz"),
+        ("family", "6"),
+        ("model", "85"),
+        ("stepping", "7"),
+        ("flags", "fpu de tsc msr pae mce cx8 apic sep mca cmov pat clflush acpi mmx fxsr sse sse2 ht syscall nx lm constant_tsc"),
+        ("features_hvm", "1fcbfbff-f7fa3223-2d93fbff-00000423-00000001-000007ab-00000000-00000000-00001000-9c000400"),
+        ("features_pv", "1fc9cbf5-f6f83203-2991cbf5-00000123-00000001-00000329-00000000-00000000-00001000-8c000400"),
+    ])
 }
 
 /// The control domain of a host, which is a VM too.

@@ -95,10 +95,7 @@ fn count(method: &str, message: &Message, given: usize) -> Outcome<()> {
 }
 
 fn session(world: &World, pool: usize, door: &Arc<str>, method: &str, token: Option<xmlrpc::Value>) -> Outcome<Ref> {
-    let token = match token {
-        Some(xmlrpc::Value::Text(token)) => token,
-        _ => return Err(Failure::new("FIELD_TYPE_ERROR", ["session_id"])),
-    };
+    let Some(xmlrpc::Value::Text(token)) = token else { return Err(Failure::new("FIELD_TYPE_ERROR", ["session_id"])) };
     let session = world.site.sessions.find(&token);
     let local = session.and_then(|session| session.local.as_ref());
     if local.is_some_and(|host| host == door) && OF_MEMBERS.contains(&method) {

@@ -36,6 +36,9 @@ const PLAIN: &[(&str, &str)] = &[
     ("task", "status"),
 ];
 
+/// What is done to a field.
+type Form = fn(&mut Cx<'_>, &str, &Args) -> Outcome<Answer>;
+
 /// Answers a message that works the same for every class; nothing if this is none.
 ///
 /// # Errors
@@ -61,7 +64,7 @@ pub fn call(cx: &mut Cx<'_>, class: &Class, message: &str, args: &Args) -> Optio
         class.field(field)?;
         return Some(Ok(Answer::Done(rules::read(cx.db, args.link(0), field).into_owned())));
     }
-    let forms: [(&str, fn(&mut Cx<'_>, &str, &Args) -> Outcome<Answer>); 5] =
+    let forms: [(&str, Form); 5] =
         [("set_", set), ("add_to_", add_to), ("remove_from_", remove_from), ("add_", add), ("remove_", remove)];
     for (prefix, form) in forms {
         let Some((_, field)) = message.strip_prefix(prefix).and_then(|name| class.field(name)) else { continue };

@@ -218,8 +218,6 @@ fn column(field: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
-
     use super::super::datamodel::datamodel;
     use super::*;
 

@@ -75,7 +75,7 @@ pub fn shipped(cx: &mut Cx<'_>) {
         );
         cx.db.remove_key(template, "other_config", "mac_seed");
         cx.db.set_key(template, "other_config", "default_template", "true");
-        cx.db.set_key(template, "other_config", "install-methods", if *family == "" { "cdrom" } else { "cdrom,http,ftp,nfs" });
+        cx.db.set_key(template, "other_config", "install-methods", if family.is_empty() { "cdrom" } else { "cdrom,http,ftp,nfs" });
         if matches!(*family, "rhlike" | "debianlike") {
             cx.db.set_key(template, "other_config", "linux_template", "true");
             cx.db.set_key(template, "other_config", "install-distro", *family);

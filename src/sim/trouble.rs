@@ -152,8 +152,6 @@ impl fmt::Display for Trouble {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
-
     use super::*;
 
     #[test]

@@ -237,8 +237,6 @@ pub fn accept(kind: &Type, raw: xmlrpc::Value, name: &str) -> Outcome<Value> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
-
     use super::*;
 
     #[test]

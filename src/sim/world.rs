@@ -155,9 +155,12 @@ pub enum Answer {
     /// When something has changed, or a limit is over.
     Wait(Wait),
     /// With more than its own pool.
-    Wide(Box<dyn FnOnce(&mut World, usize) -> Outcome<Answer> + Send>),
+    Wide(Wide),
 }
 
+type Wide = Box<dyn FnOnce(&mut World, usize) -> Outcome<Answer> + Send>;
+type Undo = Box<dyn FnOnce(&mut Cx<'_>) + Send>;
+type Look = Box<dyn FnMut(&mut Cx<'_>, bool) -> Outcome<Option<Value>> + Send>;
 type Then = Box<dyn FnOnce(&mut Cx<'_>) -> Outcome<Answer> + Send>;
 
 pub struct Later {
@@ -166,14 +169,14 @@ pub struct Later {
     pub progress: f64,
     pub then: Then,
     /// What undoes it when the task is cancelled; without this it cannot be.
-    pub undo: Option<Box<dyn FnOnce(&mut Cx<'_>) + Send>>,
+    pub undo: Option<Undo>,
 }
 
 pub struct Wait {
     /// Here, not simulated.
     pub limit: Duration,
     /// Told whether the limit is over.
-    pub look: Box<dyn FnMut(&mut Cx<'_>, bool) -> Outcome<Option<Value>> + Send>,
+    pub look: Look,
 }
 
 impl From<Value> for Answer {

@@ -430,8 +430,6 @@ fn character(reference: &str) -> Option<char> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
-
     use super::*;
 
     fn everything() -> Value {

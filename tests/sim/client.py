@@ -97,7 +97,18 @@ def life_cycle():
     vm = xapi.VM.clone(template, "walker")
     xapi.VM.provision(vm)
     assert not xapi.VM.get_is_a_template(vm)
+    size = str(100 << 30)
+    refused("MEMORY_CONSTRAINT_VIOLATION", xapi.VM.set_memory_limits, vm, size, size, size, str(1 << 30))
+    xapi.VM.set_memory_limits(vm, size, size, size, size)
+    refused("NO_HOSTS_AVAILABLE", xapi.VM.start, vm, False, False)
+    words = refused("HOST_NOT_ENOUGH_FREE_MEMORY", xapi.VM.start_on, vm, xapi.host.get_all()[0], False, False)
+    assert int(words[1]) > int(words[2]) == int(xapi.host.compute_free_memory(xapi.host.get_all()[0])), words
+    size = str(1 << 30)
+    xapi.VM.set_memory_limits(vm, size, size, size, size)
+    free = int(xapi.host.compute_free_memory(xapi.host.get_all()[0])) + int(xapi.host.compute_free_memory(xapi.host.get_all()[1]))
     xapi.VM.start(vm, False, False)
+    left = sum(int(xapi.host.compute_free_memory(h)) for h in xapi.host.get_all())
+    assert free - left == (1 << 30) + int(xapi.VM.get_memory_overhead(vm)), (free, left)
     assert xapi.VM.get_power_state(vm) == "Running"
     first = xapi.VM.get_domid(vm)
     booted(xapi, vm)

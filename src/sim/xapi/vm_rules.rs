@@ -258,8 +258,6 @@ pub fn domain_type(db: &Store, vm: Ref) -> Value {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
-
     use super::*;
 
     #[test]
