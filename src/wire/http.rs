@@ -307,8 +307,10 @@ mod tests {
     trait Wire: Read + Write {}
     impl<T: Read + Write> Wire for T {}
 
+    type Say = dyn Fn(&str, &[u8]) -> Option<Vec<u8>>;
+
     /// Answers each request with what `say` makes of its head and body, until it makes nothing.
-    fn serve(stream: &mut dyn Wire, say: &dyn Fn(&str, &[u8]) -> Option<Vec<u8>>) -> std::io::Result<()> {
+    fn serve(stream: &mut dyn Wire, say: &Say) -> std::io::Result<()> {
         loop {
             let mut head = Vec::new();
             while !head.ends_with(b"\r\n\r\n") {

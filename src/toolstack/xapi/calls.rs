@@ -5,6 +5,8 @@
 //!
 //! To add a method: a row.
 
+#![expect(clippy::too_many_arguments, reason = "XAPI's methods have as many as they have")]
+
 use super::super::Ref;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -303,7 +305,7 @@ impl Call {
 
     /// The same as a task of the pool, which can be watched and cancelled.
     #[must_use]
-    pub fn as_task(mut self) -> Call {
+    pub fn into_task(mut self) -> Call {
         self.method.insert_str(0, "Async.");
         self
     }

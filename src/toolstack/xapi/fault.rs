@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn words_become_kinds_and_stay_as_they_are() {
-        let call = calls::vm_start(Vm("OpaqueRef:1"), false, false).as_task();
+        let call = calls::vm_start(Vm("OpaqueRef:1"), false, false).into_task();
         for (word, kind, blame) in [
             ("SR_FULL", Kind::Refused, Blame::Lab),
             ("VM_BAD_POWER_STATE", Kind::Refused, Blame::Product),

@@ -48,7 +48,7 @@ impl Xapi {
     /// Does what may take long; returns the texts in its result.
     pub(super) fn perform(&self, call: Call, watch: Watch<'_>) -> Result<Vec<String>> {
         let cancel = bound(watch, &call);
-        let call = call.as_task();
+        let call = call.into_task();
         let task: String = self.ask(&call, &cancel)?;
         let ended = self.follow(&task, &call, &cancel, watch.progress);
         self.sweep(&task);

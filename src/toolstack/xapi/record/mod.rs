@@ -92,7 +92,7 @@ mod tests {
             ("Bond", fields::<BondRecord>()),
             ("task", fields::<TaskRecord>()),
         ] {
-            assert!(fields.len() > 0, "{class}");
+            assert!(!fields.is_empty(), "{class}");
             for field in fields {
                 assert!(known.contains(&(class, field)), "{class}.{field}");
             }
