@@ -368,3 +368,77 @@ fn the_clock_can_be_wrong() {
     bench.machines().machine_skewed(&uuid, 0.0);
     assert!(off(&ssh).abs() < 5.0);
 }
+
+#[test]
+fn without_namespaces_the_usual_still_works() {
+    let bench = Bench::made(true);
+    let (one, two) = (bench.up(1), bench.up(2));
+    let cancel = Cancel::new();
+    assert_eq!(say(&one, "d=$(mktemp -d /tmp/x.XXXXXX) && echo f >$d/f && cat /tmp/x.*/f && rm -r $d"), "f");
+    say(&one, "echo one >/root/f; echo one >/tmp/f; pwd");
+    assert_eq!(say(&two, "ls /root /tmp | grep -c '^f$' || true"), "0");
+    assert_eq!(one.read_file("/tmp/f", 100, &cancel).unwrap(), b"one\n");
+    let place = say(&one, "cd /tmp && pwd");
+    assert_eq!(one.read_file(&format!("{place}/f"), 100, &cancel).unwrap(), b"one\n");
+    assert_eq!(say(&one, "nproc; cat /sys/class/net/eth0/mtu; sed -n 's/^MemTotal: *//p' /proc/meminfo"), "3\n1500\n1048576 kB");
+    let mark = format!("sleep 6{}", bench.port);
+    let started = format!("(setsid {mark} >/dev/null 2>&1 </dev/null &); cat /proc/sys/kernel/random/boot_id");
+    let boot_id = say(&one, &started);
+    assert_eq!(say(&one, "x=1; cat /proc/sys/kernel/random/boot_id"), boot_id);
+    poll::until(poll::patience(), || (running(&mark) == 1).then_some(())).unwrap();
+    say(&one, "true; reboot");
+    assert_eq!(bench.act().1, Act::Reboot);
+    bench.machines().machine_down(&bench.machine(1).uuid, Down::Killed);
+    poll::until(poll::patience(), || (running(&mark) == 0).then_some(())).unwrap();
+    bench.machines().machine_up(&bench.machine(1));
+    assert_eq!(say(&one, "cat /root/f"), "one");
+}
+
+/// What OpenSSH's clients need to know of a machine.
+fn openssh(program: &str, bench: &Bench, key: &std::path::Path) -> std::process::Command {
+    let mut command = std::process::Command::new(program);
+    command.args([
+        "-o",
+        "StrictHostKeyChecking=no",
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "LogLevel=ERROR",
+    ]);
+    command.args(["-o", "IdentitiesOnly=yes", "-F", "/dev/null", "-o", &format!("Port={}", bench.port)]).arg("-i").arg(key);
+    command
+}
+
+#[test]
+fn the_clients_of_openssh_are_at_home() {
+    if !["ssh", "sftp"].iter().all(|program| std::process::Command::new(program).arg("-V").output().is_ok()) {
+        return crate::support::skip::skip("XRT_REQUIRE_SSHD", "no ssh and sftp are installed: apt-get install openssh-client");
+    }
+    let bench = Bench::new();
+    bench.up(1);
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key");
+    std::fs::write(&key, bench.machines().login_key().reveal()).unwrap();
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let target = format!("root@{}", bench.machine(1).address);
+    let output =
+        openssh("ssh", &bench, &key).args([&target, "cat; hostname; exit 3"]).stdin(std::process::Stdio::null()).output().unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(3), b"guest1\n".as_slice()), "{output:?}");
+    std::fs::write(dir.path().join("sent"), vec![b'x'; 1 << 20]).unwrap();
+    let batch = dir.path().join("batch");
+    let lines = format!(
+        "put {0}/sent /srv/there\nrename /srv/there /srv/moved\nget /srv/moved {0}/back\nls -l /srv\n",
+        dir.path().display()
+    );
+    std::fs::write(&batch, lines).unwrap();
+    let output = openssh("sftp", &bench, &key).arg("-b").arg(&batch).arg(&target).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(std::fs::read(dir.path().join("back")).unwrap(), vec![b'x'; 1 << 20]);
+    let stranger = dir.path().join("stranger");
+    let made = std::process::Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&stranger).status();
+    if made.is_ok_and(|status| status.success()) {
+        assert_eq!(openssh("ssh", &bench, &stranger).args([&target, "true"]).output().unwrap().status.code(), Some(255));
+    }
+}

@@ -30,6 +30,7 @@ pub(super) struct Boot {
     inside: OnceCell<Inside>,
     over: watch::Sender<bool>,
     is_frozen: AtomicBool,
+    freezing: tokio::sync::Mutex<()>,
     skew: AtomicU64,
     /// What it has mounted: device and where.
     pub mounts: Mutex<Vec<(String, String)>>,
@@ -58,6 +59,7 @@ impl Boot {
             inside: OnceCell::new(),
             over: watch::Sender::new(false),
             is_frozen: AtomicBool::new(false),
+            freezing: tokio::sync::Mutex::default(),
             skew: AtomicU64::new(0f64.to_bits()),
             mounts: Mutex::default(),
             spec: RwLock::new(spec),
@@ -204,22 +206,27 @@ impl Boot {
             return;
         }
         match self.inside.get() {
-            Some(Inside::Cell(cell)) => {
-                // From inside, so that everything but the first process is meant.
-                let signal = if frozen { "STOP" } else { "CONT" };
-                let mut command = cell.command(&format!("kill -{signal} -1"));
-                command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-                let name = self.spec().name;
-                self.shared.runtime.spawn(async move {
-                    if let Err(error) = command.status().await {
-                        tracing::warn!("{name}: cannot be stopped: {error}");
-                    }
-                });
+            Some(Inside::Cell(_)) => {
+                let boot = Arc::clone(self);
+                self.shared.runtime.spawn(async move { boot.apply_frozen().await });
             }
             Some(Inside::Plain(plain)) => {
                 plain.signal(if frozen { rustix::process::Signal::STOP } else { rustix::process::Signal::CONT })
             }
             None => {}
+        }
+    }
+
+    /// Does to its processes what is wanted by now: one at a time, so that the last wish is the last that is done.
+    async fn apply_frozen(&self) {
+        let _turn = self.freezing.lock().await;
+        let Some(Inside::Cell(cell)) = self.inside.get() else { return };
+        let signal = if self.is_frozen.load(Ordering::SeqCst) { "STOP" } else { "CONT" };
+        // From inside, so that everything but the first process is meant. That there is nothing else is no error.
+        let mut command = cell.command(&format!("kill -{signal} -1"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        if let Err(error) = command.status().await {
+            tracing::warn!("{}: cannot be stopped: {error}", self.spec().name);
         }
     }
 
