@@ -8,6 +8,7 @@ use crate::name::did_you_mean;
 use crate::time::Cancel;
 use crate::toolstack::{Ref, Spec, Toolstack, Verb, Watch};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// An estate in the hands of one testcase.
@@ -123,10 +124,10 @@ pub(super) fn named<T>(sort: &str, all: Vec<T>, name: &str, of: impl Fn(&T) -> (
     }
     found.pop().ok_or_else(|| {
         let known = || names.iter().map(|(name, _)| name.as_str());
-        let near = did_you_mean(name, known());
+        let near = did_you_mean(name, known().collect::<BTreeSet<_>>());
         let help = near.unwrap_or_else(|| match names.as_slice() {
             [] => "there is none at all".into(),
-            _ => format!("there is: {}", known().take(20).collect::<Vec<_>>().join(", ")),
+            _ => format!("there is: {}", known().collect::<BTreeSet<_>>().into_iter().take(20).collect::<Vec<_>>().join(", ")),
         });
         Error::new(Kind::NotFound, format!("no {sort} `{name}`")).help(help)
     })
@@ -144,6 +145,6 @@ mod tests {
         let error = find("b").unwrap_err();
         assert_eq!((error.what.as_str(), error.help.as_deref()), ("2 SRs are called `b`", Some("name one by its uuid: 2, 3")));
         let error = find("zz").unwrap_err();
-        assert_eq!((error.what.as_str(), error.help.as_deref()), ("no SR `zz`", Some("there is: a, b, b")));
+        assert_eq!((error.what.as_str(), error.help.as_deref()), ("no SR `zz`", Some("there is: a, b")));
     }
 }

@@ -3,6 +3,7 @@
 use super::guest::Guest;
 use super::host::Host;
 use super::roster::Lab;
+use super::sr::Sr;
 use crate::error::Result;
 use crate::time::Cancel;
 use crate::toolstack::{self, Class, Ref, Watch};
@@ -86,6 +87,23 @@ pub fn hosts(all: &[Host]) -> Result<Vec<Option<toolstack::Host>>> {
         }
     }
     Ok(all.iter().map(|host| records.get(host.uuid()).cloned()).collect())
+}
+
+/// The hosts that have each of these SRs, by name; nothing for one that all have.
+///
+/// # Errors
+/// Those of the toolstack.
+pub fn hosts_of(all: &[Sr]) -> Result<Vec<String>> {
+    let mut hosts: HashMap<Ref, String> = HashMap::new();
+    for sr in all.iter().take(1) {
+        hosts.extend(sr.ask(|toolstack, watch| toolstack.hosts(watch))?.into_iter().map(|host| (host.reference, host.name)));
+    }
+    let name = |sr: &Sr| {
+        let known = sr.known();
+        let names = known.plugs.iter().filter_map(|plug| hosts.get(&plug.host).cloned());
+        if known.is_shared { String::new() } else { names.collect::<Vec<_>>().join(", ") }
+    };
+    Ok(all.iter().map(name).collect())
 }
 
 impl Lab {

@@ -7,7 +7,7 @@ use super::volume::Volume;
 use super::wait::{Look, Patience};
 use crate::context::{Action, Context};
 use crate::error::{Blame, Error, Kind, Result};
-use crate::toolstack::{self, Ref, Spec, SrSpec, Verb, VolumeSpec};
+use crate::toolstack::{self, Ref, Spec, SrSpec, Toolstack, Verb, VolumeSpec, Watch};
 use crate::unit::{deserialize_duration as duration, show_size};
 use serde::Deserialize;
 use serde_json::Value;
@@ -137,6 +137,11 @@ impl Sr {
             action.says(show_size(sr.known().size));
             Ok(sr)
         })
+    }
+
+    /// Asks its toolstack something.
+    pub(super) fn ask<T>(&self, question: impl FnOnce(&dyn Toolstack, Watch<'_>) -> Result<T>) -> Result<T> {
+        self.hold.ask(question)
     }
 
     /// As it was seen last.

@@ -59,12 +59,14 @@ fn hosts(items: &[Dynamic]) -> Option<Rows> {
 }
 
 fn srs(items: &[Dynamic]) -> Option<Rows> {
-    let rows = all::<Sr>(items)?.into_iter().map(|sr| {
+    let srs = all::<Sr>(items)?;
+    let owners = overview::hosts_of(&srs).ok()?;
+    let rows = srs.iter().zip(owners).map(|(sr, owner)| {
         let known = sr.known();
         let hosts = known.plugs.iter().filter(|plug| plug.is_attached).count();
         let room = format!("{} of {}", show_size(known.used), show_size(known.size));
-        let place = if known.is_shared { "pool" } else { "host" };
-        vec![known.name.clone(), known.kind.clone(), place.into(), room, format!("{hosts} of {}", known.plugs.len())]
+        let place = if known.is_shared { "the pool".to_string() } else { owner };
+        vec![known.name.clone(), known.kind.clone(), place, room, format!("{hosts} of {}", known.plugs.len())]
     });
     Some((&["NAME", "TYPE", "OF", "USED", "PLUGGED"], rows.collect()))
 }

@@ -264,13 +264,8 @@ impl Host {
                     guest.name == distro || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
                 };
                 let names: Vec<&str> = all.iter().filter_map(|guest| guest.name.strip_prefix(PREBUILT)).collect();
-                let near = crate::name::did_you_mean(distro, names.iter().copied());
-                let help = near.unwrap_or_else(|| {
-                    format!(
-                        "install one and call it {start}-x86-64, or let a sequence's <prepare> install it; there is: {}",
-                        names.join(", ")
-                    )
-                });
+                let near = crate::name::did_you_mean(distro, names.iter().copied()).unwrap_or_default();
+                let help = format!("install one and call it {start}-x86-64, or let a sequence's <prepare> install it; {near}");
                 let missing = format!("no template has {distro} installed");
                 all.into_iter().find(is_it).ok_or_else(|| Error::new(Kind::NotFound, missing).blame(Blame::Lab).help(help))
             }
