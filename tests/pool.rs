@@ -137,12 +137,12 @@ fn an_sr_is_made_forgotten_brought_back_and_removed() {
 }
 
 #[test]
-fn a_full_sr_is_the_products_fault_in_its_own_words() {
+fn a_full_sr_is_told_in_the_back_end_s_own_words() {
     let filled = r#"sim().trouble(`fill:${pool.default_sr.name}`); pool.default_sr.create_vdi(#{ name: "one", size: "1GiB" });"#;
     let ran = on("sim", filled);
     let failure = ran.failure("t");
-    assert!(failure.message.contains("SR_FULL"), "{}", ran.transcript());
-    assert_eq!(ran.outcome("t"), Outcome::Failed, "{}", ran.transcript());
+    assert!(failure.message.contains("SR_BACKEND_FAILURE_44"), "{}", ran.transcript());
+    assert_eq!(ran.outcome("t"), Outcome::Errored, "{}", ran.transcript());
 }
 
 #[test]
