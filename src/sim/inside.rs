@@ -87,6 +87,12 @@ pub trait Inside: Send + Sync {
         self.machine_up(machine);
     }
 
+    /// The memory of a machine is kept in this disk too: by a suspend, or a checkpoint while it goes on.
+    fn memory_kept(&self, _uuid: &str, _image: &str) {}
+
+    /// What goes on with the next [`Inside::machine_resumed`] of a machine is the memory in this disk.
+    fn memory_loaded(&self, _uuid: &str, _image: &str) {}
+
     /// Disks, interfaces, CPUs, memory, name or host have changed while it runs.
     fn machine_changed(&self, _machine: &Machine) {}
 

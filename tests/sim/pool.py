@@ -104,7 +104,8 @@ def loss_of_a_host():
     # Nobody knows what became of its guests.
     assert xapi.VM.get_power_state(guest) == "Running" and xapi.VM.get_resident_on(guest) == host2
     refused("HOST_OFFLINE", xapi.host.disable, host2)
-    xapi.VM.power_state_reset(guest)
+    refused("HOST_IS_LIVE", xapi.host.declare_dead, xapi.VM.get_resident_on(xapi.VM.get_by_name_label("guest1")[0]))
+    xapi.host.declare_dead(host2)
     assert xapi.VM.get_power_state(guest) == "Halted"
     xapi.VM.start(guest, False, False)
     assert xapi.VM.get_resident_on(guest) != host2

@@ -21,6 +21,8 @@ use tokio::runtime::Handle;
 pub struct Machines {
     shared: Arc<Shared>,
     known: Mutex<HashMap<String, Known>>,
+    /// The mark of the start that goes on with a memory image, by its disk.
+    memories: Mutex<HashMap<String, String>>,
 }
 
 /// A machine that was on.
@@ -51,7 +53,7 @@ impl Machines {
     pub fn new(runtime: Handle, options: MachineOptions) -> Result<Machines> {
         let shared =
             Shared::new(runtime, options.port, options.password, options.is_plain).at("make a directory for simulated machines")?;
-        Ok(Machines { shared: Arc::new(shared), known: Mutex::default() })
+        Ok(Machines { shared: Arc::new(shared), known: Mutex::default(), memories: Mutex::default() })
     }
 
     /// A port that nothing listens on, on any address, below those that the system gives out by itself.
@@ -98,6 +100,10 @@ impl Machines {
 
     fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn memories(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn start(&self, machine: &Machine, boot_id: Option<String>) {
@@ -179,6 +185,24 @@ impl Inside for Machines {
         self.start(machine, boot_id);
     }
 
+    fn memory_kept(&self, uuid: &str, image: &str) {
+        let boot_id = self.known().get(uuid).map(|entry| entry.boot_id.clone());
+        if let Some(boot_id) = boot_id {
+            self.memories().insert(image.to_string(), boot_id);
+        }
+    }
+
+    fn memory_loaded(&self, uuid: &str, image: &str) {
+        let Some(boot_id) = self.memories().get(image).cloned() else { return };
+        let mut known = self.known();
+        let entry = known.entry(uuid.to_string()).or_insert_with(|| Known::new(&boot_id));
+        if entry.boot_id != boot_id {
+            // What was suspended here is of another start.
+            entry.end(&self.shared);
+            entry.boot_id = boot_id;
+        }
+    }
+
     fn machine_changed(&self, machine: &Machine) {
         if let Some(boot) = self.known().get(&*machine.uuid).and_then(|entry| entry.boot.as_ref()) {
             boot.change(Spec::of(machine));
@@ -214,6 +238,10 @@ impl Inside for Machines {
     }
 
     fn disk_copied(&self, from: &str, to: &str) {
+        let memory = self.memories().get(from).cloned();
+        if let Some(memory) = memory {
+            self.memories().insert(to.to_string(), memory);
+        }
         if let Err(error) = self.shared.store.copy(from, to) {
             tracing::warn!("the files of disk {from} cannot be copied: {error}");
         }
@@ -232,6 +260,7 @@ impl Inside for Machines {
     }
 
     fn disk_removed(&self, disk: &str) {
+        self.memories().remove(disk);
         if let Err(error) = self.shared.store.forget(disk) {
             tracing::warn!("the files of disk {disk} cannot be removed: {error}");
         }

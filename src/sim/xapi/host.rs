@@ -22,6 +22,7 @@ pub fn method(name: &str) -> Option<Method> {
         "power_on" => Some(power_on),
         "restart_agent" => Some(restart_agent),
         "destroy" => Some(destroy),
+        "declare_dead" => Some(declare_dead),
         "compute_free_memory" => Some(|cx, args| answer(free_memory(cx.db, args.link(0)))),
         "compute_memory_overhead" => Some(|_, _| answer(XEN)),
         "get_servertime" | "get_server_localtime" => Some(|cx, _| Ok(Answer::Done(Value::Date(cx.now())))),
@@ -277,6 +278,20 @@ pub fn machine_did(cx: &mut Cx<'_>, host: Ref, act: Act) {
     if act != Act::PowerOff {
         go_up_after(cx, host);
     }
+}
+
+/// Says that a host which does not answer is dead: its guests are halted, and can be started elsewhere.
+fn declare_dead(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
+    let host = args.link(0);
+    let is_up = cx.site.hosts.get(cx.db.text(host, "uuid")).is_some_and(|place| place.is_up);
+    if is_up {
+        return Err(Failure::new("HOST_IS_LIVE", [host]));
+    }
+    pool::lose(cx, host);
+    for vm in guests(cx.db, host) {
+        domain::end(cx, vm, Down::Killed);
+    }
+    done()
 }
 
 /// Takes a host that is gone for good out of the pool.

@@ -189,6 +189,7 @@ fn suspend(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
         }
         let image = vdi::make_image(cx, store, vm, bytes)?;
         cx.db.set(vm, "suspend_VDI", image);
+        cx.site.inside.memory_kept(cx.db.text(vm, "uuid"), cx.db.text(image, "uuid"));
         domain::end(cx, vm, Down::Suspended);
         done()
     })
@@ -226,6 +227,7 @@ fn wake(cx: &mut Cx<'_>, vm: Ref, host: Ref, is_paused: bool, name: &'static str
             return Err(Failure::new("HOST_OFFLINE", [host]));
         }
         domain::build(cx, vm, host);
+        cx.site.inside.memory_loaded(cx.db.text(vm, "uuid"), cx.db.text(image, "uuid"));
         drop_image(cx, vm);
         cx.db.set(vm, "power_state", if is_paused { "Paused" } else { "Running" });
         domain::ready(cx, vm, false);

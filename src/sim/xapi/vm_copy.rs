@@ -125,6 +125,9 @@ fn checkpoint(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
     operation(cx, of, "checkpoint", pace::CHECKPOINT, move |cx| {
         cx.known("VM", of)?;
         let image = if is_suspended { vdi::full_copy(cx, image, store)? } else { vdi::make_image(cx, store, of, bytes)? };
+        if !is_suspended {
+            cx.site.inside.memory_kept(cx.db.text(of, "uuid"), cx.db.text(image, "uuid"));
+        }
         let snapshot = match take(cx, of, &name, &[]) {
             Ok(snapshot) => snapshot,
             Err(failure) => {
