@@ -115,6 +115,22 @@ turn: the private keys of --key, the password that every XenRT guest has, those 
 
 Host keys are recorded in ~/.local/state/xenrt/known_hosts. A changed key is a warning, because lab machines are reinstalled;
 --host-keys strict refuses it.
+
+A hypervisor is named by --host, by --pool (the master: its members are hosts of the run, too) or by --existing:
+
+  h1                                XenServer or XCP-ng by XAPI over HTTPS, as root
+  admin:secret@h1                   another user, with password
+  xapi://h1:8443                    another port
+  xapi+http://127.0.0.1:8080        without encryption: xrt sim, for one
+  sim                               a simulated pool, which ends with the run; sim:hosts=3,guests=10,seed=7,speed=60
+
+A plain --host is logged in to when something needs it; --pool and --existing are asked at once what they are. Root's password comes
+from the address, --password-file, --ask-password or the environment variable XRT_HOST_PASSWORD; without one, the variable
+ROOT_PASSWORD, the environment's XRT_PASSWORD, ROOT_PASSWORDS and the password that every XenRT host has are tried in turn. The same
+password opens the hosts' control domains by SSH. Where SSH there has another port or user, other_config of the host or guest says so:
+`xrt:ssh-port`, `xrt:ssh-user`.
+
+Certificates are recorded in ~/.local/state/xenrt/known_certificates, and treated as --host-keys says.
 "
     .to_string()
 }
