@@ -66,11 +66,13 @@ fn the_guest_sequence_reboots_a_guest_and_puts_it_away() {
 }
 
 #[test]
-fn the_provisioning_sequence_is_understood_and_needs_hosts() {
+fn the_provisioning_sequence_is_prepared_on_a_simulated_pool_and_needs_hosts() {
+    let ran = run("provision", "--host sim").ends(0);
+    assert_eq!(ran.outcome("prepare"), Outcome::Passed);
     let ran = run("provision", "").ends(3);
     assert_eq!(ran.outcome("prepare"), Outcome::Errored);
     assert!(ran.reason("prepare").starts_with("host RESOURCE_HOST_0: this run has no machine"), "{}", ran.reason("prepare"));
-    insta::assert_snapshot!(ran.then("plan -s provision -D DISTRO=rocky9").ends(0).stdout, @"
+    insta::assert_snapshot!(ran.then("plan -s provision -D DISTRO=rocky9").ends(0).stdout, @r#"
     provision  builtin:provision.seq
 
     prepare
@@ -85,12 +87,12 @@ fn the_provisioning_sequence_is_understood_and_needs_hosts() {
           interface 0: primary network
           interface 1: private
           disk 1: 10 GB
-          then: installDrivers
-        VM desktop: win10-x64, 2 vCPUs, 4096 MB
+          then: installDrivers, snapshot(name="clean")
+        VM worker-0: rocky9, 512 MB
           interface 0: primary network
-          then: installDrivers, script provision.cmd
-      host alone: on RESOURCE_HOST_2, xenserver, local storage ext, no ISO storage
-        VM small: rocky9, 512 MB
+        VM worker-1: rocky9, 512 MB
+          interface 0: primary network
+        template golden: rocky9
           interface 0: primary network
 
     ↓ serial
@@ -99,30 +101,32 @@ fn the_provisioning_sequence_is_understood_and_needs_hosts() {
        │  ├─ make the internal network private  after join lab/second
        │  ├─ make the SR Shared (nfs)  after join lab/second
        │  │  └─ Shared is the default SR
-       │  │     └─ install win10-x64 as desktop  after host RESOURCE_HOST_0 and join lab/second
-       │  │        ├─ interface 0 of desktop on the primary network
-       │  │        ├─ boot desktop
-       │  │        ├─ installDrivers on desktop
-       │  │        └─ script provision.cmd on desktop
+       │  │     ├─ install rocky9 as worker-0  after host RESOURCE_HOST_0 and join lab/second
+       │  │     │  ├─ interface 0 of worker-0 on the primary network
+       │  │     │  └─ boot worker-0
+       │  │     ├─ install rocky9 as worker-1  after host RESOURCE_HOST_0 and join lab/second
+       │  │     │  ├─ interface 0 of worker-1 on the primary network
+       │  │     │  └─ boot worker-1
+       │  │     └─ install rocky9 as golden  after host RESOURCE_HOST_0 and join lab/second
+       │  │        ├─ interface 0 of golden on the primary network
+       │  │        ├─ boot golden
+       │  │        └─ golden becomes a template
        │  ├─ make the SR Blocks (lvmoiscsi)  after join lab/second
        │  │  └─ install rocky9 as web  after host RESOURCE_HOST_0 and join lab/second
        │  │     ├─ disk 1 of web, 10 GB
        │  │     ├─ interface 0 of web on the primary network
        │  │     ├─ interface 1 of web on private  after network lab/private
        │  │     ├─ boot web
-       │  │     └─ installDrivers on web
+       │  │     ├─ installDrivers on web
+       │  │     └─ snapshot(name="clean") on web
        │  └─ make the SR Files (extoiscsi)  after join lab/second
-       ├─ attach RESOURCE_HOST_1
-       │  └─ second joins the pool of RESOURCE_HOST_0  after host RESOURCE_HOST_0
-       │     └─ the pool lab of 2 hosts  after host RESOURCE_HOST_0
-       └─ attach RESOURCE_HOST_2
-          └─ install rocky9 as small
-             ├─ interface 0 of small on the primary network
-             └─ boot small
+       └─ attach RESOURCE_HOST_1
+          └─ second joins the pool of RESOURCE_HOST_0  after host RESOURCE_HOST_0
+             └─ the pool lab of 2 hosts  after host RESOURCE_HOST_0
 
     0 testcases, 1 action
     to pass: the preparation; there are no tests
-    ");
+    "#);
     // It has nothing but its preparation.
     ran.then("-s provision --noprepare").ends(4);
     ran.then("plan -s provision --noprepare").ends(4);

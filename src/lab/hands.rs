@@ -54,6 +54,11 @@ impl Hands {
         self.lock().entry(context.case().cloned()).or_default().made.push(made);
     }
 
+    /// What the work of `context` has made stays: it is not its to remove.
+    pub fn keep(&self, context: &Context) {
+        self.lock().entry(context.case().cloned()).or_default().made.clear();
+    }
+
     /// It is gone, whoever made it.
     pub fn gone(&self, reference: &Ref) {
         self.lock().values_mut().for_each(|hand| hand.made.retain(|made| made.reference != *reference));

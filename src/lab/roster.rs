@@ -308,6 +308,11 @@ impl Lab {
         }
     }
 
+    /// What the work of `context` has made on hypervisors stays: it is not its to remove.
+    pub fn keep(&self, context: &Context) {
+        self.estates().iter().for_each(|estate| estate.hands.keep(context));
+    }
+
     /// Ends the sessions on all hypervisors.
     pub fn close(&self) {
         self.estates().iter().for_each(|estate| estate.toolstack().log_out());

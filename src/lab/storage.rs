@@ -101,7 +101,7 @@ const fn user(name: &'static str, kind: &'static str, is_shared: bool, clean_up:
 pub const SORTS: &[Sort] = &[
     user("dummy", "dummy", false, CleanUp::Destroy, &[]),
     user("ext", "ext", false, CleanUp::Destroy, DEVICE),
-    user("extoiscsi", "extoiscsi", true, CleanUp::Destroy, ISCSI),
+    user("extoiscsi", "extoiscsi", false, CleanUp::Destroy, ISCSI),
     user("fc", "lvmohba", true, CleanUp::Destroy, FABRIC),
     user("fcoe", "lvmofcoe", true, CleanUp::Destroy, FABRIC),
     user("file", "file", false, CleanUp::Destroy, &[setting("location", "location", Need::Required)]),

@@ -5,8 +5,8 @@ use super::plan::Preparation;
 use crate::context::Context;
 use crate::error::{Blame, Error, Kind, Result};
 use crate::event::Level;
-use crate::lab::Lab;
 use crate::lab::prepare::{Afterwards, End, Graph, Maker, Means, Prepared, clean, record};
+use crate::lab::{ExecOptions, Lab, USUAL_MODE};
 use crate::script::{Case, Scripts, call_on};
 use crate::sequence::topology::VmStep;
 use crate::time::Cancel;
@@ -35,12 +35,16 @@ impl Afterwards for Library<'_> {
             VmStep::Script(name) => {
                 let script = self.preparation.scripts.get(name);
                 let script = script.ok_or_else(|| Error::new(Kind::NotFound, format!("the sequence has no script `{name}`")))?;
-                let what = format!(
-                    "the script {name} ({}) cannot be run in {}: nothing here runs such scripts yet",
-                    script.language,
-                    guest.name()
-                );
-                Err(Error::new(Kind::Unsupported, what).blame(Blame::Us).help("take the <script> out of the VM"))
+                if !guest.is_windows()? {
+                    let error =
+                        Error::new(Kind::Unsupported, format!("the script {name} is for Windows, and {} is none", guest.name()));
+                    return Err(error.blame(Blame::Author));
+                }
+                let (ending, program) = if script.language == "vbs" { ("vbs", "cscript //nologo") } else { ("cmd", "cmd /c") };
+                let stem: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+                let path = format!("C:\\Windows\\Temp\\xrt-{stem}.{ending}");
+                guest.write_file(&path, script.text.as_bytes(), USUAL_MODE)?;
+                guest.exec(&format!("{program} {path}"), &ExecOptions::default()).map(drop)
             }
         }
     }
@@ -57,7 +61,8 @@ pub fn provision(runner: &Runner, preparation: &Preparation, context: &Context) 
     let maker = Maker::new(means(runner, &variables, context, &library));
     let graph = maker.graph(&preparation.topology, preparation.hosts)?;
     let prepared = maker.prepare(graph);
-    // What it had in hand of guests is nobody's any more.
+    // What it had in hand of guests is nobody's any more; what it has made stays.
+    runner.lab.keep(context);
     runner.lab.give_back(context);
     prepared
 }

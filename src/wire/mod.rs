@@ -11,6 +11,7 @@ pub mod http;
 pub mod local;
 pub mod powershell;
 mod record;
+pub mod serve;
 pub mod ssh;
 pub mod tls;
 pub mod windows;

@@ -2,10 +2,11 @@
 
 use super::cabling::{allot, carrier, interface, tagged};
 use super::graph::{Graph, State};
+use super::install;
 use super::inventory::{Existing, Inventory};
 use super::share;
 use super::site::Site;
-use super::source::{resolved, source};
+use super::source::{Source, resolved, source};
 use super::task::{ISOS, Part, Task, VmTask, runs_in_the_end};
 use super::{DISTRO, DONE, RUN};
 use crate::error::{Error, Result};
@@ -204,7 +205,9 @@ impl Look<'_> {
         let vm = &task.vm;
         let Some(guest) = existing.vm(&vm.display_name()) else {
             if task.part == Part::Make {
-                source(vm, existing)?;
+                if let Source::Install(_) = source(vm, existing)? {
+                    install::source(vm, self.site)?;
+                }
             }
             return Ok(State::Missing);
         };

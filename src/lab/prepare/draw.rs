@@ -228,7 +228,7 @@ impl Drawing {
         if let Some(controller) = &form.controller {
             let what = format!("the VM {controller} as the switch controller");
             self.refuse(
-                format!("controller {}", ground.name),
+                format!("controller {}/{on}", ground.name),
                 &what,
                 "take controller=\"…\" out of NETWORK",
                 &ground.names.clone(),

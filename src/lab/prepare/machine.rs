@@ -1,9 +1,11 @@
 //! Making VMs: from a template or an image, with their disks and interfaces, booted, and what is called on them.
 
 use super::compare::{marks, network_for};
+use super::install::INSTALLING;
 use super::inventory::Existing;
 use super::maker::Maker;
 use super::record::Undo;
+use super::site::Site;
 use super::source::{Source, resolved, source};
 use super::task::{Part, Task, VmTask};
 use super::{DISTRO, DONE, RUN};
@@ -18,6 +20,7 @@ use crate::sequence::topology::{Disk, Nic, Vm};
 use crate::toolstack::{
     self, Class, DiskSpec, GuestChange, GuestSpec, MemoryLimits, PowerState, Ref, Spec, Verb, VifSpec, VolumeSpec,
 };
+use crate::unit::show_size;
 use std::collections::BTreeMap;
 
 const MB: u64 = 1 << 20;
@@ -32,6 +35,10 @@ impl Maker<'_> {
             Part::Disk(disk) => self.disk(task, disk, action),
             Part::Interface(nic) => self.interface(task, nic, action),
             Part::Boot => {
+                let (hold, record) = self.guest_of(task)?;
+                if record.other_config.contains_key(INSTALLING) {
+                    self.install(task, &hold, &record, action)?;
+                }
                 let guest = self.guest(task)?;
                 self.boot(&task.vm, &guest)?;
                 self.mark(task)
@@ -80,6 +87,7 @@ impl Maker<'_> {
         let inventory = self.inventory(&Task::Vm(Box::new(task.clone())))?;
         let (existing, _) = inventory.at(&task.at)?;
         let sr = storage(&task.vm, existing)?;
+        let mut is_installed = true;
         let made = match source(&task.vm, existing)? {
             Source::Image(file) => self.import(&hold, file, &name, sr.as_ref(), action)?,
             Source::Template(template) => copy(&hold, template, &name, sr, action)?,
@@ -87,9 +95,15 @@ impl Maker<'_> {
                 let spec = GuestSpec { name: name.clone(), template: template.reference.clone(), sr, full_copy: false };
                 hold.make(action, &Spec::Guest(spec), Patience::STORAGE)?
             }
-            Source::Install(_, system) => return Err(super::source::no_installer(&task.vm, &system)),
+            Source::Install(template) => {
+                // Without what the site is to say, not even the VM is made.
+                super::install::source(&task.vm, Site::new(self.variables))?;
+                let spec = GuestSpec { name: name.clone(), template: template.reference.clone(), sr, full_copy: false };
+                is_installed = false;
+                hold.make(action, &Spec::Guest(spec), Patience::STORAGE)?
+            }
         };
-        self.furnish(task, &hold, &made, action).inspect_err(|_| {
+        self.furnish(task, (&hold, is_installed), &made, action).inspect_err(|_| {
             // Half a VM would be taken for somebody else's the next time.
             let patience = hold.estate.patience(Patience::STORAGE);
             let gone =
@@ -103,9 +117,12 @@ impl Maker<'_> {
     }
 
     /// What is done with a VM at once.
-    fn furnish(&self, task: &VmTask, hold: &Hold, made: &Ref, action: &Action<'_>) -> Result<()> {
+    fn furnish(&self, task: &VmTask, (hold, is_installed): (&Hold, bool), made: &Ref, action: &Action<'_>) -> Result<()> {
         self.made(hold, made, &format!("VM {}", task.vm.display_name()), Undo::Remove { class: Class::Guest })?;
-        let record = hold.ask(|toolstack, watch| toolstack.guest(made, watch))?;
+        let mut record = hold.ask(|toolstack, watch| toolstack.guest(made, watch))?;
+        if let Some(distro) = task.vm.distro.as_deref().filter(|_| !is_installed) {
+            record.other_config.insert(INSTALLING.into(), resolved(distro).into());
+        }
         self.shape(task, hold, &record, action)?;
         // Which interfaces it has is said, and no template's business.
         let vifs = hold.ask(|toolstack, watch| toolstack.vifs(made, watch))?;
@@ -142,7 +159,11 @@ impl Maker<'_> {
 
     /// Takes in an image of the controller's.
     fn import(&self, hold: &Hold, file: &str, name: &str, sr: Option<&Ref>, action: &Action<'_>) -> Result<Ref> {
-        let (mut reader, bytes) = super::image::open(file, &self.context.cancel())?;
+        let (mut reader, bytes) = super::image::open(
+            file,
+            &|bytes| action.progress(format!("{} of the image have come", show_size(bytes)), None),
+            &self.context.cancel(),
+        )?;
         let patience = hold.estate.patience(Patience::COPY);
         let made = hold
             .estate

@@ -18,9 +18,10 @@ use crate::lab::roster::Lab;
 use crate::sequence::topology::{Topology, VmStep};
 use crate::toolstack::{self, Ref};
 use crate::vars::Variables;
+use crate::wire::serve::Server;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// How many steps run at a time when nobody says it.
@@ -75,6 +76,8 @@ pub struct Maker<'a> {
     guests: Mutex<HashMap<(Machine, String), Ref>>,
     /// Who makes or changes networks of pools does so alone: what one does, another sees.
     pub(super) networks: Mutex<()>,
+    /// Serves answers to installers, once one is needed.
+    pub(super) server: OnceLock<Server>,
     ended: AtomicUsize,
 }
 
@@ -105,6 +108,7 @@ impl<'a> Maker<'a> {
             machines: Mutex::default(),
             guests: Mutex::default(),
             networks: Mutex::default(),
+            server: OnceLock::new(),
             ended: AtomicUsize::new(0),
         }
     }

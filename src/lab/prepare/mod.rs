@@ -8,6 +8,7 @@
 //!
 //! To add a noun: a variant of [`Task`], where it is drawn (`draw.rs`), when it is there (`compare.rs`), and how it is made.
 
+mod answers;
 mod cabling;
 mod clean;
 mod compare;
@@ -15,6 +16,7 @@ mod draw;
 mod graph;
 mod ground;
 mod image;
+mod install;
 mod inventory;
 mod machine;
 mod maker;

@@ -9,10 +9,10 @@ use crate::sequence::topology::{Storage, StorageOption};
 use std::collections::BTreeMap;
 
 /// Where a site keeps its shares and LUNs. Below each stands a name of the site's own.
-const NFS: &str = "EXTERNAL_NFS_SERVERS";
-const SMB: &str = "EXTERNAL_SMB_SERVERS";
-const ISCSI: &str = "ISCSI_LUNS";
-const FC: &str = "FC_LUNS";
+const NFS: &str = "EXTERNAL_NFS_SERVERS/";
+const SMB: &str = "EXTERNAL_SMB_SERVERS/";
+const ISCSI: &str = "ISCSI_LUNS/";
+const FC: &str = "FC_LUNS/";
 
 /// What an SR is made of: its type, and its options by the names of that type.
 pub struct Share {
@@ -87,7 +87,7 @@ fn unsupported(storage: &Storage, option: &StorageOption) -> Error {
 fn values(site: Site<'_>, path: &str, name: &str, rows: &[(&str, &str, &str)]) -> Result<BTreeMap<String, String>> {
     let mut options = BTreeMap::new();
     for (option, variable, example) in rows {
-        let variable = format!("{path}/{name}/{variable}");
+        let variable = format!("{path}{name}/{variable}");
         match site.value(&variable)? {
             Some(value) => put(&mut options, option, &value),
             None if example.is_empty() => {}
@@ -130,8 +130,9 @@ fn lun(site: Site<'_>, path: &str, number: usize, example: (&str, &str)) -> Resu
     let names = site.names(path);
     match names.get(number) {
         Some(name) => Ok(name.clone()),
-        None if names.is_empty() => Err(site.missing(&format!("{path}/lun1/{}", example.0), example.1)),
+        None if names.is_empty() => Err(site.missing(&format!("{path}lun1/{}", example.0), example.1)),
         None => {
+            let path = path.trim_end_matches('/');
             let what = format!("the site has {} below `{path}`, and number {} is asked for", count(names.len()), number + 1);
             Err(Error::new(Kind::NotFound, what).blame(Blame::User).help(format!("set {path}/lun{}/{} too", number + 1, example.0)))
         }

@@ -66,6 +66,7 @@ impl<'a> Site<'a> {
 
     /// The first of the things with names below a path, by name: `nfs1` for `EXTERNAL_NFS_SERVERS/nfs1/ADDRESS`.
     pub fn names(&self, path: &str) -> Vec<String> {
+        let path = path.trim_end_matches('/');
         let below = format!("{path}/");
         let first = |name: &str| name.strip_prefix(&below)?.split('/').next().map(str::to_string);
         let mut names: Vec<String> = self.0.leaves(path).filter_map(first).collect();

@@ -27,8 +27,8 @@ pub enum Source<'e> {
     Template(&'e Guest),
     /// Nothing is installed: there is only this template to begin with.
     Empty(&'e Guest),
-    /// A template without a system, and what is installed with it.
-    Install(&'e Guest, System),
+    /// A template without a system, to install one with.
+    Install(&'e Guest),
 }
 
 /// A family of distributions that are installed alike.
@@ -158,15 +158,9 @@ pub fn source<'e>(vm: &'e Vm, existing: &'e Existing) -> Result<Source<'e>> {
     let other = || existing.templates.iter().find(|template| template.name == OTHER);
     let system = system.filter(|system| system.installer != Installer::None);
     match (built_in.first().copied().or_else(other), system) {
-        (Some(template), Some(system)) => Ok(Source::Install(template, system)),
+        (Some(template), Some(_)) => Ok(Source::Install(template)),
         _ => Err(nothing(vm, distro, crate::name::did_you_mean(distro, existing.templates.iter().map(|t| t.name.as_str())))),
     }
-}
-
-/// The error that a system cannot be installed.
-pub fn no_installer(vm: &Vm, system: &System) -> Error {
-    let what = format!("{} of {} {} cannot be installed over the network", vm.display_name(), system.family, system.version);
-    Error::new(Kind::Unsupported, what).blame(Blame::Lab)
 }
 
 pub fn is_built_in(template: &Guest) -> bool {
