@@ -547,7 +547,7 @@ fn the_options_and_commands_of_the_manual_exist() {
     let ran = Xrt::new().args("help sequences").run().ends(0);
     assert_eq!((ran.stdout.as_str(), ran.then("help prepare").stdout.as_str()), (MANUAL, PREPARE));
     assert!(MANUAL.lines().chain(PREPARE.lines()).all(|line| line.chars().count() <= 100), "they are read in terminals");
-    let commands = ["--help", "plan --help", "check --help", "list --help", "new --help", "vars --help"];
+    let commands = ["--help", "plan --help", "prepare --help", "check --help", "list --help", "new --help", "vars --help"];
     let helps: String = commands.iter().map(|words| ran.then(words).ends(0).stdout).collect();
     let option = regex::Regex::new(r"--[a-z][a-z-]+").unwrap();
     let missing: BTreeSet<&str> =

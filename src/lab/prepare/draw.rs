@@ -1,9 +1,10 @@
 //! From a topology to its graph: which steps there are, and what each needs.
 
 use super::graph::{Graph, State, Step};
+use super::host::{host_names, left_alone, machine, pool_names};
 use super::task::{ISOS, Machine, Part, SHARED, Task, VmTask, shown};
 use crate::sequence::topology::{
-    Addressing, Contents, Host, Image, License, Machine as Hardware, Network, Nic, Pool, Roles, Topology, Vm, Wire,
+    Addressing, Contents, Host, Image, Machine as Hardware, Network, Nic, Pool, Roles, Topology, Vm, Wire,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -454,49 +455,6 @@ fn family(sort: &str) -> &str {
         "fc" | "fcoe" => "fc",
         other => other,
     }
-}
-
-/// What a machine is known by.
-pub fn machine(host: &Host) -> Machine {
-    Machine::from(host.machine.name())
-}
-
-fn pool_names(pool: &Pool) -> Vec<String> {
-    let mut names = vec![pool.name.clone()];
-    let numbered = format!("RESOURCE_POOL_{}", pool.id);
-    if pool.name != numbered {
-        names.push(numbered);
-    }
-    names
-}
-
-fn host_names(host: &Host) -> Vec<String> {
-    let mut names = vec![host.machine.name()];
-    if host.name != names[0] {
-        names.push(host.name.clone());
-    }
-    if host.is_default {
-        names.push("RESOURCE_HOST_DEFAULT".into());
-    }
-    names
-}
-
-/// What is asked for of a host that is only done when a product is installed, which is somebody else's.
-fn left_alone(host: &Host) -> Vec<&'static str> {
-    let asked = [
-        ("its version", host.version.is_some() || host.product_version.is_some()),
-        ("its local storage", host.install_sr.is_some()),
-        ("its licence", host.license != License::Usual || !host.default_license),
-        ("its number of disks", host.disk_count != 1),
-        ("the governor of its processors", host.cpufreq_governor.is_some()),
-        ("its static address", !host.dhcp),
-        ("IPv6", host.ipv6.is_some()),
-        ("its IOMMU", host.iommu),
-        ("supplemental packs", host.suppack_cds.is_some()),
-        ("its firewall", host.disable_firewall),
-        ("extraConfig", !host.extra.is_empty()),
-    ];
-    asked.into_iter().filter(|(_, is)| *is).map(|(what, _)| what).collect()
 }
 
 /// What a second attempt can do no harm to: each begins by looking at what the first has left.

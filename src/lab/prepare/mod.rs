@@ -15,6 +15,7 @@ mod compare;
 mod draw;
 mod graph;
 mod ground;
+mod host;
 mod image;
 mod install;
 mod inventory;
