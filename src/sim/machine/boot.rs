@@ -211,7 +211,7 @@ impl Boot {
                 self.shared.runtime.spawn(async move { boot.apply_frozen().await });
             }
             Some(Inside::Plain(plain)) => {
-                plain.signal(if frozen { rustix::process::Signal::STOP } else { rustix::process::Signal::CONT })
+                plain.signal(if frozen { rustix::process::Signal::STOP } else { rustix::process::Signal::CONT });
             }
             None => {}
         }

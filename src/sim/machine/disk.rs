@@ -89,7 +89,7 @@ fn short(bytes: u64) -> String {
     let units = [(1u64 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")];
     let (unit, letter) = units.into_iter().find(|(unit, _)| bytes >= *unit).unwrap_or((1, "B"));
     let tenths = bytes * 10 / unit;
-    if tenths % 10 == 0 { format!("{}{letter}", tenths / 10) } else { format!("{}.{}{letter}", tenths / 10, tenths % 10) }
+    if tenths.is_multiple_of(10) { format!("{}{letter}", tenths / 10) } else { format!("{}.{}{letter}", tenths / 10, tenths % 10) }
 }
 
 fn aligned(rows: &[Vec<String>]) -> String {

@@ -22,12 +22,15 @@ impl Record {
     }
 }
 
+/// The fields of all records of a class, by reference.
+type Records = HashMap<String, Map<String, Value>>;
+
 /// A host's way to its pool.
 pub(in super::super) struct Pool {
     outside: Arc<dyn Outside>,
     host: String,
     /// The records of other classes that were looked at, by class and reference.
-    seen: Mutex<HashMap<&'static str, Arc<HashMap<String, Map<String, Value>>>>>,
+    seen: Mutex<HashMap<&'static str, Arc<Records>>>,
 }
 
 impl Pool {
@@ -73,7 +76,7 @@ impl Pool {
         Ok(self.all(class).await?.get(reference).and_then(|record| record.get(field)).cloned())
     }
 
-    async fn all(&self, class: &'static str) -> Outcome<Arc<HashMap<String, Map<String, Value>>>> {
+    async fn all(&self, class: &'static str) -> Outcome<Arc<Records>> {
         let known = self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(class).cloned();
         if let Some(known) = known {
             return Ok(known);
