@@ -3,12 +3,14 @@
 use super::facts::BOOT_ID;
 use super::guest::{Guest, last_line};
 use super::option::{PowerOptions, WaitOptions};
+use super::vm::EVENT;
 use super::wait::{Look, Patience, until, until_told};
 use super::windows;
 use crate::context::Action;
 use crate::error::{Blame, Error, Kind, Result};
 use crate::time::Cancel;
 use crate::wire::Command;
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// How long one look at a machine may take.
@@ -275,11 +277,14 @@ impl Guest {
         let grace = self.patience(Patience { limit: LOGIN_GRACE, ..*patience }).limit.min(patience.limit);
         let mut watch = self.watch();
         let patience = if watch.is_some() { patience.eager() } else { *patience };
-        let mut rest = |own: &Cancel, longest| match &mut watch {
+        // While its hypervisor says that it is not there, that will also say when it is.
+        let is_told = Cell::new(false);
+        let mut rest = |own: &Cancel, longest: Duration| match &mut watch {
+            Some(watch) if is_told.get() => watch.pause(own, longest.max(EVENT)),
             Some(watch) => watch.pause(own, longest),
             None => own.sleep(longest),
         };
-        let look = |own: &Cancel| match self.look_there(own, is_started)? {
+        let look = |own: &Cancel| match self.look_there(own, is_started, &is_told)? {
             Sight::Up { boot_id } => Ok(match not_yet(&boot_id) {
                 None => Look::Done(boot_id),
                 Some(why) => Look::NotYet(why),
@@ -295,8 +300,10 @@ impl Guest {
     }
 
     /// One look at a guest in its lab: its hypervisor knows better than silence does whether it runs, and where it is.
-    fn look_there(&self, own: &Cancel, is_started: bool) -> Result<Sight> {
-        if let Some(why) = self.why_not_inside(own, is_started)? {
+    fn look_there(&self, own: &Cancel, is_started: bool, is_told: &Cell<bool>) -> Result<Sight> {
+        let why = self.why_not_inside(own, is_started)?;
+        is_told.set(why.is_some());
+        if let Some(why) = why {
             return Ok(Sight::Silent(why));
         }
         self.look(LOOK, own)

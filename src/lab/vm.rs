@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long what a hypervisor tells is waited for before the next look.
-const EVENT: Duration = Duration::from_secs(5);
+pub(super) const EVENT: Duration = Duration::from_secs(5);
 
 /// What wakes a wait when something about a guest changes.
 pub(super) struct Changes {
