@@ -125,7 +125,7 @@ impl Known {
     pub fn options(&self, name: &str, count: usize, at: usize) -> Vec<&str> {
         let mut known = Vec::new();
         for form in self.forms(name) {
-            let receiver = usize::from(form.is_method && form.params.len() == count + 1);
+            let receiver = usize::from(form.is_method);
             if form.params.len() == count + receiver {
                 match form.params.get(at + receiver) {
                     Some((param, _)) if param == "options" => known.extend(form.options.iter().map(String::as_str)),
