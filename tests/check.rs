@@ -213,7 +213,7 @@ fn the_manual_shows_chapters_and_pages() {
     let exec = of("manual guest.exec");
     assert!(exec.starts_with("guest.exec(command: text) -> text\n\n  Runs a command"), "{exec}");
     assert!(exec.contains("\n      let kernel = target().exec(\"uname -r\");\n"), "{exec}");
-    assert_eq!(of("manual exec"), exec);
+    assert!(of("manual exec").starts_with(&exec), "other objects have it, too");
     let guest = of("manual guest");
     for of_any_chapter in ["guest.exec(", "guest.reboot(", "guest.read_file(", "\nguest(name: text) -> Guest\n"] {
         assert!(guest.contains(of_any_chapter), "{of_any_chapter}\n{guest}");
