@@ -20,6 +20,7 @@ type Has = fn(&Estate, &Context) -> Result<bool>;
 
 /// The words of `needs`: what each means, and whether a hypervisor has it. One of the lab's hypervisors is enough.
 pub const NEEDS: &[(&str, &str, Has)] = &[
+    ("host", "a hypervisor", |_, _| Ok(true)),
     ("iso_library", "an SR with discs", has_discs),
     ("local_storage", "an SR of one host", has_local_storage),
     ("pool", "a pool of at least two hosts", has_two_hosts),
