@@ -243,14 +243,6 @@ pub fn go_up_after(cx: &mut Cx<'_>, host: Ref) {
     });
 }
 
-/// Writes down when something started: never the second in which it started before, as no real host is that fast.
-fn note_start(cx: &mut Cx<'_>, host: Ref, key: &'static str) {
-    let before = cx.db.key(host, "other_config", key).and_then(|text| text.trim_end_matches('.').parse::<i64>().ok());
-    let now = cx.now();
-    let noted = before.map_or(now, |before| now.max(before + 1));
-    cx.db.set_key(host, "other_config", key, format!("{noted}."));
-}
-
 /// The toolstack of a host is there: it plugs its SRs and takes guests.
 pub fn come_back(cx: &mut Cx<'_>, host: Ref) {
     if !cx.site.hosts.get(cx.db.text(host, "uuid")).is_some_and(|place| place.is_up) {
