@@ -3,7 +3,7 @@
 use crate::support::skip::skip;
 use crate::support::vm::Vm;
 use crate::support::xrt::{Ran, Xrt};
-use On::{Here, HereTwice, Nothing, VirtualMachine};
+use On::{Here, HereTwice, Nothing, Sim, VirtualMachine};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
@@ -15,6 +15,8 @@ enum On {
     Nothing,
     Here,
     HereTwice,
+    /// A simulated pool, with these options.
+    Sim(&'static str),
     VirtualMachine,
 }
 
@@ -132,6 +134,78 @@ const TABLE: &[Row] = &[
     row("scripts/guestops/reboot.rhai", "loops=1", Here).ends(Outcome::Errored, 3),
     row("scripts/guestops/reboot.rhai", "loops=2 settle=0.5", VirtualMachine).values(STATS_OF_REBOOT),
     row("scripts/guestops/shutdown.rhai", "watch=2", VirtualMachine).values(&[("SHUTDOWN", "s")]),
+    row("scripts/guestops/balloon.rhai", "loops=1", Sim("")),
+    row("scripts/guestops/cd.rhai", "", Sim("")),
+    row("scripts/guestops/checkpoint.rhai", "loops=1", Sim(""))
+        .values(&[("CHECKPOINT_MIN", "s"), ("CHECKPOINT_MAX", "s"), ("CHECKPOINT_AVG", "s"), ("CHECKPOINT_DEV", "s")]),
+    row("scripts/guestops/clone.rhai", "clones=1", Sim(""))
+        .values(&[("CLONE_MIN", "s"), ("CLONE_MAX", "s"), ("CLONE_AVG", "s"), ("CLONE_DEV", "s")]),
+    row("scripts/guestops/copy.rhai", "", Sim(""))
+        .values(&[("COPY", "s")]),
+    row("scripts/guestops/cpu_walk.rhai", "max=2", Sim("")),
+    row("scripts/guestops/drivers.rhai", "", Sim("")),
+    row("scripts/guestops/drivers_current.rhai", "", Sim("")),
+    row("scripts/guestops/force_off.rhai", "loops=1", Sim("")),
+    row("scripts/guestops/import_export.rhai", "", Sim(""))
+        .values(&[("EXPORT", "s"), ("IMPORT", "s")]),
+    row("scripts/guestops/install.rhai", "keep=no", Sim(""))
+        .values(&[("INSTALL", "s")]),
+    row("scripts/guestops/instantiate.rhai", "", Sim("")),
+    row("scripts/guestops/memory_walk.rhai", "steps=1", Sim("")),
+    row("scripts/guestops/migrate.rhai", "loops=2", Sim(""))
+        .values(&[("MIGRATE_MIN", "s"), ("MIGRATE_MAX", "s"), ("MIGRATE_AVG", "s"), ("MIGRATE_DEV", "s")]),
+    row("scripts/guestops/mixops.rhai", "loops=5", Sim("")),
+    row("scripts/guestops/pause.rhai", "loops=1 seconds=0.05", Sim("")),
+    row("scripts/guestops/reboot.rhai", "loops=2 settle=0.05", Sim(""))
+        .values(&[("REBOOT_MIN", "s"), ("REBOOT_MAX", "s"), ("REBOOT_AVG", "s"), ("REBOOT_DEV", "s")]),
+    row("scripts/guestops/reboot_multi.rhai", "", Sim(""))
+        .values(&[("REBOOT_MIN", "s"), ("REBOOT_MAX", "s"), ("REBOOT_AVG", "s"), ("REBOOT_DEV", "s")]),
+    row("scripts/guestops/shutdown.rhai", "watch=0.5", Sim(""))
+        .values(&[("SHUTDOWN", "s")]),
+    row("scripts/guestops/snapshot.rhai", "loops=1", Sim(""))
+        .values(&[("SNAPSHOT_MIN", "s"), ("SNAPSHOT_MAX", "s"), ("SNAPSHOT_AVG", "s"), ("SNAPSHOT_DEV", "s")]),
+    row("scripts/guestops/start.rhai", "", Sim(""))
+        .values(&[("START", "s")]),
+    row("scripts/guestops/start_stop.rhai", "loops=2 settle=0.05", Sim(""))
+        .values(&[("START_MIN", "s"), ("START_MAX", "s"), ("START_AVG", "s"), ("START_DEV", "s"), ("STOP_MIN", "s"), ("STOP_MAX", "s"), ("STOP_AVG", "s"), ("STOP_DEV", "s")]),
+    row("scripts/guestops/start_stop_multi.rhai", "guests=3", Sim(""))
+        .values(&[("START_MIN", "s"), ("START_MAX", "s"), ("START_AVG", "s"), ("START_DEV", "s"), ("STOP_MIN", "s"), ("STOP_MAX", "s"), ("STOP_AVG", "s"), ("STOP_DEV", "s")]),
+    row("scripts/guestops/suspend_resume.rhai", "loops=1 settle=0.05", Sim(""))
+        .values(&[("SUSPEND_MIN", "s"), ("SUSPEND_MAX", "s"), ("SUSPEND_AVG", "s"), ("SUSPEND_DEV", "s"), ("RESUME_MIN", "s"), ("RESUME_MAX", "s"), ("RESUME_AVG", "s"), ("RESUME_DEV", "s")]),
+    row("scripts/guestops/template.rhai", "", Sim("")),
+    row("scripts/guestops/uninstall.rhai", "really", Sim("")),
+    row("scripts/network/bond.rhai", "", Sim("")),
+    row("scripts/network/internal.rhai", "", Sim("")),
+    row("scripts/network/vif_hotplug.rhai", "loops=1", Sim("")),
+    row("scripts/network/vif_move.rhai", "", Sim("")),
+    row("scripts/network/vlan.rhai", "", Sim("")),
+    row("scripts/pool/change_master.rhai", "", Sim(""))
+        .values(&[("CHANGE", "s")]),
+    row("scripts/pool/check.rhai", "", Sim("")),
+    row("scripts/pool/evacuate.rhai", "", Sim(""))
+        .values(&[("EVACUATE", "s")]),
+    row("scripts/pool/full_host.rhai", "", Sim("")),
+    row("scripts/pool/host_loss.rhai", "", Sim("")),
+    row("scripts/pool/host_loss.rhai", "ha", Sim("")),
+    row("scripts/pool/host_reboot.rhai", "", Sim(""))
+        .values(&[("REBOOT_MIN", "s"), ("REBOOT_MAX", "s"), ("REBOOT_AVG", "s"), ("REBOOT_DEV", "s")]),
+    row("scripts/pool/join_eject.rhai", "", Sim("spare=1"))
+        .values(&[("JOIN", "s"), ("EJECT", "s")]),
+    row("scripts/pool/restart_toolstack.rhai", "loops=1", Sim(""))
+        .values(&[("RESTART_MIN", "s"), ("RESTART_MAX", "s"), ("RESTART_AVG", "s"), ("RESTART_DEV", "s")]),
+    row("scripts/pool/start_everywhere.rhai", "", Sim("")),
+    row("scripts/storage/disk_hotplug.rhai", "loops=1", Sim(""))
+        .values(&[("UNPLUG_MIN", "s"), ("UNPLUG_MAX", "s"), ("UNPLUG_AVG", "s"), ("UNPLUG_DEV", "s")]),
+    row("scripts/storage/disk_resize.rhai", "", Sim("")),
+    row("scripts/storage/move_disk.rhai", "", Sim(""))
+        .values(&[("MOVE", "s")]),
+    row("scripts/storage/nfs_sr_vm.rhai", "", Sim("")),
+    row("scripts/storage/sr_full.rhai", "", Sim("")),
+    row("scripts/storage/sr_lifecycle.rhai", "", Sim("")),
+    row("scripts/storage/sr_lifecycle.rhai", "type=lvmoiscsi server=filer path=iqn.2026-01.example:lab", Sim("")),
+    row("scripts/storage/sr_lifecycle.rhai", "type=extoiscsi server=filer path=iqn.2026-01.example:lab", Sim("")),
+    row("scripts/storage/sr_lifecycle.rhai", "type=iso server=filer path=/export", Sim("")),
+    row("scripts/storage/vdi_lifecycle.rhai", "", Sim("")),
     row("scripts/iometer.rhai", "seconds=1 size=8MiB tool=fio", Here).tools(&["fio"]).values(FIO_DISK),
     row("scripts/iometer.rhai", "seconds=1 size=1MiB tool=builtin", Here).values(BUILTIN_DISK),
     row("scripts/iometer.rhai", "seconds=1 size=1MiB", VirtualMachine).values(BUILTIN_DISK),
@@ -157,8 +231,10 @@ impl Row {
             Nothing => vec![],
             Here => vec!["local".to_string()],
             HereTwice => vec!["local".to_string(), "local".to_string()],
+            Sim(_) => vec![],
             VirtualMachine => vec![vm.as_ref()?.guest()],
         };
+        let xrt = if let Sim(options) = self.on { xrt.arg("--host").arg(format!("sim:{options}")) } else { xrt };
         let xrt = guests.iter().fold(xrt, |xrt, guest| xrt.arg("--guest").arg(guest));
         // The rest of the machine's tools stand where a plain user does not look.
         let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
@@ -234,6 +310,16 @@ fn measuring_on_a_virtual_machine() {
 #[test]
 fn lifecycles_on_a_virtual_machine() {
     check_all(|row| row.on == VirtualMachine && row.script.contains("/guestops/"));
+}
+
+#[test]
+fn guests_of_a_simulated_pool() {
+    check_all(|row| matches!(row.on, Sim(_)) && row.script.contains("/guestops/"));
+}
+
+#[test]
+fn a_simulated_pool_and_what_it_has() {
+    check_all(|row| matches!(row.on, Sim(_)) && !row.script.contains("/guestops/"));
 }
 
 #[test]
