@@ -433,6 +433,20 @@ fn a_new_sequence_is_right_and_runs() {
 }
 
 #[test]
+fn the_life_of_guests_hosts_and_a_pool_on_a_simulated_one() {
+    let ran = run("lifecycle", "--host sim").ends(0);
+    all_passed(&ran, 33);
+    assert_eq!(ran.summary().verdict(), Verdict::Passed);
+}
+
+#[test]
+fn storage_of_every_kind_on_a_simulated_pool() {
+    let ran = run("storage", "--host sim").ends(0);
+    all_passed(&ran, 11);
+    assert_eq!(ran.summary().verdict(), Verdict::Passed);
+}
+
+#[test]
 fn every_sequence_has_a_title_and_nothing_wrong() {
     let shipped = project().join("sequences");
     let ran = Xrt::new().arg("check").arg(&shipped).arg(project().join("examples")).run().ends(0);

@@ -51,7 +51,6 @@ const DOORS: &[(&str, &[&str])] = &[
     ("ctrlc", &["cli/signals.rs"]),
     ("futures_util", &["sim/", "wire/"]),
     ("globset", &["sequence/only.rs"]),
-    ("http_body_util", &["sim/", "wire/"]),
     ("humantime", &["unit.rs", "time.rs"]),
     ("include_dir", &["script/", "sequence/load.rs"]),
     ("indicatif", &["report/live.rs"]),

@@ -157,7 +157,7 @@ fn all_that_is_wrong_is_told_at_once_and_lenient_plans_the_rest() {
 }
 
 #[test]
-fn what_is_asked_for_cannot_be_made_yet_and_says_so() {
+fn what_is_asked_for_needs_a_host_and_says_so() {
     let text = "<xenrt><prepare><host/></prepare><testsequence><testcase id=\"dummy/sleep\"/></testsequence></xenrt>";
     let xrt = Xrt::new().file("p.seq", text);
     let ran = xrt.clone().args("-s p.seq").run().ends(3);

@@ -223,7 +223,11 @@ impl Catalog {
     fn by_alias(&self, reference: &str, bare: &str) -> Result<Candidate> {
         let index = self.index()?;
         let found = index.aliases.get(reference).or_else(|| index.aliases.get(bare));
-        let with_alias: Vec<_> = found.into_iter().flatten().map(|place| &index.testcases[*place]).collect();
+        let mut with_alias: Vec<_> = found.into_iter().flatten().map(|place| &index.testcases[*place]).collect();
+        // Those of a person's own stand before those that come with the program, as it is with names.
+        if with_alias.iter().any(|testcase| !matches!(testcase.origin, Origin::BuiltIn(_))) {
+            with_alias.retain(|testcase| !matches!(testcase.origin, Origin::BuiltIn(_)));
+        }
         match with_alias[..] {
             [] => {}
             [only] => return Ok((only.name.clone(), only.origin.clone())),

@@ -452,7 +452,7 @@ mod tests {
         for (name, expected) in [
             ("eventually", "eventually(holds: closure) -> number|eventually(options: map, holds: closure) -> number"),
             ("result.fail", "fail(reason: text) -> any|fail(reason: text, data: any) -> any"),
-            ("target", "target() -> Guest|meta.target: none, guest, host or pool"),
+            ("target", "target() -> any|meta.target: none, guest, host or pool"),
             ("data.gib", "gib(n: any) -> integer"),
             ("GIB", "GIB = 1073741824"),
             ("list.push", "list.push(item: any)"),

@@ -108,6 +108,9 @@ pub trait Inside: Send + Sync {
     /// A disk with the content of another: a snapshot, a clone, a copy, or what a revert makes. Neither need be on a running machine.
     fn disk_copied(&self, _from: &str, _to: &str) {}
 
+    /// A disk goes on under another name, while it is mounted even: it was moved to another SR.
+    fn disk_moved(&self, _from: &str, _to: &str) {}
+
     fn disk_removed(&self, _disk: &str) {}
 
     /// Whether a running machine uses a disk ("xvdb"), so that it does not let go of it.

@@ -247,6 +247,12 @@ impl Inside for Machines {
         }
     }
 
+    fn disk_moved(&self, from: &str, to: &str) {
+        if let Err(error) = self.shared.store.rename(from, to) {
+            tracing::warn!("the files of disk {from} cannot be moved: {error}");
+        }
+    }
+
     fn is_in_use(&self, machine: &str, device: &str) -> bool {
         Machines::is_in_use(self, machine, device)
     }

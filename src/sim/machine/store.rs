@@ -53,6 +53,16 @@ impl Store {
         copy_tree(&source, &target)
     }
 
+    /// Gives a disk's files another name: what is mounted somewhere stays mounted, and what stood under the new name goes.
+    ///
+    /// # Errors
+    /// A file cannot be moved or removed.
+    pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let (source, target) = (self.dir(from), self.dir(to));
+        remove(&target)?;
+        if source.exists() { fs::rename(source, target) } else { Ok(()) }
+    }
+
     /// # Errors
     /// A file cannot be removed.
     pub fn forget(&self, disk: &str) -> io::Result<()> {

@@ -436,6 +436,7 @@ pub fn relocate(cx: &mut Cx<'_>, vdi: Ref, sr: Ref) -> Outcome<Ref> {
         cx.db.set(vbd, "VDI", moved);
         vms.push(cx.db.link(vbd, "VM"));
     }
+    cx.site.inside.disk_moved(cx.db.text(vdi, "uuid"), cx.db.text(moved, "uuid"));
     remove(cx, vdi);
     for vm in vms {
         super::domain::changed(cx, vm);
