@@ -90,9 +90,8 @@ impl Hold {
             let whole = match key {
                 None => value,
                 Some(key) => {
-                    let mut map = match self.get(of, field, None)? {
-                        Value::Object(map) => map,
-                        _ => return Err(Error::new(Kind::Malformed, format!("`{field}` is no map: set it without a key"))),
+                    let Value::Object(mut map) = self.get(of, field, None)? else {
+                        return Err(Error::new(Kind::Malformed, format!("`{field}` is no map: set it without a key")));
                     };
                     map.insert(key.to_string(), value);
                     Value::Object(map)

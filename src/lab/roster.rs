@@ -21,6 +21,9 @@ const POOL: &str = "RESOURCE_POOL_";
 const GUEST: &str = "RESOURCE_GUEST_";
 const DEFAULT: &str = "DEFAULT";
 
+/// What a name stands for: an object of an estate.
+type Called = (Arc<Estate>, Ref);
+
 /// The machines and hypervisors of a run. Shared by its testcases.
 #[derive(Default)]
 pub struct Lab {
@@ -28,7 +31,7 @@ pub struct Lab {
     places: Vec<Arc<Place>>,
     estates: RwLock<Vec<Arc<Estate>>>,
     /// Further names, such as those that a sequence gives to what it prepares.
-    called: RwLock<HashMap<(Class, String), (Arc<Estate>, Ref)>>,
+    called: RwLock<HashMap<(Class, String), Called>>,
     /// Names of hosts that are known by their addresses so far.
     hosts: RwLock<HashMap<String, String>>,
     /// Of the machines known by their addresses; each estate has its own.

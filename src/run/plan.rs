@@ -29,6 +29,7 @@ pub struct Plan {
 
 /// A part of the plan.
 #[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "groups are few beside their cases, and a case is a number")]
 pub enum Step {
     Group(Group),
     /// By its place in [`Plan::cases`].

@@ -457,8 +457,6 @@ async fn picture(State(door): State<Door>, uri: Uri) -> Response {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
-
     use super::*;
 
     #[test]

@@ -167,8 +167,6 @@ fn xxh64(data: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
-
     use super::*;
 
     #[test]

@@ -59,7 +59,6 @@ struct Xrt {
 }
 
 #[derive(Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, for a moment")]
 enum Command {
     Check(check::CheckArgs),
     Completions(completions::CompletionsArgs),

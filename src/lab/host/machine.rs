@@ -196,6 +196,7 @@ impl Host {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "one step of making a guest, with all that is known of it by then")]
     fn add_disk(
         &self,
         hold: &Hold,

@@ -274,7 +274,7 @@ impl Host {
     pub fn local_sr(&self) -> Result<Sr> {
         let all = self.srs()?;
         let of = |kind: &&str| all.iter().find(|sr| sr.known().kind == **kind && !sr.known().is_shared).cloned();
-        LOCAL.iter().find_map(|kind| of(kind)).ok_or_else(|| {
+        LOCAL.iter().find_map(of).ok_or_else(|| {
             Error::new(Kind::NotFound, format!("{} has no local SR", self.name))
                 .blame(Blame::Lab)
                 .help("make one: `host.create_sr(#{ type: \"ext\", name: \"Local storage\", device: \"/dev/sdb\" })`")

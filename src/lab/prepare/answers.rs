@@ -190,8 +190,7 @@ mod tests {
     #[test]
     fn an_autoinstall_is_yaml_with_its_late_commands() {
         let text = autoinstall(FACTS);
-        let read =
-            crate::sequence::yaml::read(&text).map(|node| node.json()).unwrap_or_else(|wrong| panic!("{}\n{text}", wrong.what));
+        let read = crate::sequence::yaml::read(&text).map_or_else(|wrong| panic!("{}\n{text}", wrong.what), |node| node.json());
         assert_eq!(read["autoinstall"]["late-commands"].as_array().unwrap().len(), 2);
         assert_eq!(read["autoinstall"]["user-data"]["hostname"], "web");
     }

@@ -82,7 +82,7 @@ pub fn carrier<'e>(existing: &'e Existing, nics: &[&'e Nic]) -> Option<&'e Nic> 
         [only] => Some(only),
         [first, ..] => existing.nics.iter().find(|nic| {
             let has = |one: &&Nic| nic.members.contains(&one.reference);
-            nic.host == first.host && nic.bond.is_some() && nic.members.len() == nics.len() && nics.iter().all(|one| has(&one))
+            nic.host == first.host && nic.bond.is_some() && nic.members.len() == nics.len() && nics.iter().all(has)
         }),
     }
 }

@@ -146,7 +146,7 @@ fn remove(hold: &Hold, class: Class, thing: &Ref, action: &Action<'_>) -> Result
         Class::Nic => {
             // A VLAN is known by its interface, and goes as a whole.
             let vlan = hold.get(thing, "VLAN_master_of", None)?;
-            let vlan = vlan.as_str().map(|vlan| Ref::new(Class::Vlan, vlan)).unwrap_or_else(|| thing.clone());
+            let vlan = vlan.as_str().map_or_else(|| thing.clone(), |vlan| Ref::new(Class::Vlan, vlan));
             hold.order(action, &Verb::Destroy(vlan), Patience::NETWORK)
         }
         _ => hold.order(action, &Verb::Destroy(thing.clone()), Patience::STORAGE),

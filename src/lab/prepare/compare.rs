@@ -204,10 +204,10 @@ impl Look<'_> {
         let (existing, _) = self.inventory.at(&task.at)?;
         let vm = &task.vm;
         let Some(guest) = existing.vm(&vm.display_name()) else {
-            if task.part == Part::Make {
-                if let Source::Install(_) = source(vm, existing)? {
-                    install::source(vm, self.site)?;
-                }
+            if task.part == Part::Make
+                && let Source::Install(_) = source(vm, existing)?
+            {
+                install::source(vm, self.site)?;
             }
             return Ok(State::Missing);
         };

@@ -423,7 +423,7 @@ fn parts(vm: &Vm) -> Vec<(String, String, Part)> {
                 ));
             }
             Nic::PassedThrough { .. } => {
-                parts.push((format!("interface passed {number}"), String::new(), Part::Interface(nic.clone())))
+                parts.push((format!("interface passed {number}"), String::new(), Part::Interface(nic.clone())));
             }
         }
     }

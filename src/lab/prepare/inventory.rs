@@ -68,7 +68,8 @@ pub fn no_machine(machine: &str) -> Error {
     let help = match machine.strip_prefix("RESOURCE_HOST_") {
         Some(number) => {
             let number: usize = number.parse().unwrap_or(0);
-            let more = "it must run already, as no host is installed here; --host sim is a simulated pool; --noprepare does without";
+            let more =
+                "it must run already, as no host is installed here; --host sim is a simulated pool; --noprepare does without";
             format!("give {} with --host A,B,…: {more}", if number == 0 { "it".into() } else { format!("{} hosts", number + 1) })
         }
         None => format!("give its address with -D {machine}=ADDRESS"),

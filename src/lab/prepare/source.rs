@@ -126,8 +126,8 @@ fn version(family: &str, digits: &str, rest: &str) -> Option<String> {
         "ws" => format!("20{number:02}"),
         "win" => digits.to_string(),
         // Two digits are a major and a minor release, unless there is such a release.
-        _ if number >= 20 && number < 100 && ones == 0 && family == "debian" => tens.to_string(),
-        _ if number >= 20 && number < 100 => format!("{tens}.{ones}"),
+        _ if (20..100).contains(&number) && ones == 0 && family == "debian" => tens.to_string(),
+        _ if (20..100).contains(&number) => format!("{tens}.{ones}"),
         _ => digits.to_string(),
     })
 }

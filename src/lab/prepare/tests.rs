@@ -311,7 +311,7 @@ fn what_differs_is_told_with_how() {
             "vm web/disk 1",
             |e| {
                 e.guests[0].other_config.clear();
-                e.disks.values_mut().for_each(Vec::clear)
+                e.disks.values_mut().for_each(Vec::clear);
             },
             "left as it is: web was not made by xrt",
         ),

@@ -9,7 +9,6 @@ use rhai::{Dynamic, Module};
 macro_rules! whichever {
     ($value:expr, [$($kind:ty),*], $with:expr) => {{
         $(if let Some(it) = $value.read_lock::<$kind>() {
-            #[allow(clippy::redundant_closure_call)]
             return Some($with(&*it));
         })*
         None

@@ -146,7 +146,7 @@ mod network {
     /// ```
     #[rhai_fn(get = "uuid", pure)]
     pub fn uuid(network: &mut Network) -> String {
-        network.known().uuid.to_string()
+        network.known().uuid.clone()
     }
 
     /// Gives the reference by which the toolstack knows the network. Calls of `xapi` take the network itself as well.

@@ -33,7 +33,7 @@ mod nic {
     /// ```
     #[rhai_fn(get = "uuid", pure)]
     pub fn uuid(nic: &mut Nic) -> String {
-        nic.known().uuid.to_string()
+        nic.known().uuid.clone()
     }
 
     /// Gives the reference by which the toolstack knows the NIC. Calls of `xapi` take the NIC itself as well.

@@ -63,7 +63,7 @@ mod record {
     /// ```
     #[rhai_fn(name = "get", pure, return_raw)]
     pub fn pool_get(pool: &mut Pool, field: &str) -> Raised<Dynamic> {
-        told(&pool.context(), pool.get(field, None)).map(json::dynamic)
+        told(pool.context(), pool.get(field, None)).map(json::dynamic)
     }
 
     /// Gives an entry of a field of the pool's record that is a map.
@@ -74,7 +74,7 @@ mod record {
     /// ```
     #[rhai_fn(name = "get", pure, return_raw)]
     pub fn pool_get_key(pool: &mut Pool, field: &str, key: &str) -> Raised<Dynamic> {
-        told(&pool.context(), pool.get(field, Some(key))).map(json::dynamic)
+        told(pool.context(), pool.get(field, Some(key))).map(json::dynamic)
     }
 
     /// Sets a field of the pool's record.
@@ -84,7 +84,7 @@ mod record {
     /// ```
     #[rhai_fn(name = "set", pure, return_raw)]
     pub fn pool_set(pool: &mut Pool, field: &str, value: Dynamic) -> Raised<()> {
-        told(&pool.context(), pool.set(field, None, json::value(&value)?))
+        told(pool.context(), pool.set(field, None, json::value(&value)?))
     }
 
     /// Sets an entry of a field of the pool's record that is a map.
@@ -94,7 +94,7 @@ mod record {
     /// ```
     #[rhai_fn(name = "set", pure, return_raw)]
     pub fn pool_set_key(pool: &mut Pool, field: &str, key: &str, value: Dynamic) -> Raised<()> {
-        told(&pool.context(), pool.set(field, Some(key), json::value(&value)?))
+        told(pool.context(), pool.set(field, Some(key), json::value(&value)?))
     }
 
     /// Gives a field of the SR's record.
@@ -104,7 +104,7 @@ mod record {
     /// ```
     #[rhai_fn(name = "get", pure, return_raw)]
     pub fn sr_get(sr: &mut Sr, field: &str) -> Raised<Dynamic> {
-        told(&sr.context(), sr.get(field, None)).map(json::dynamic)
+        told(sr.context(), sr.get(field, None)).map(json::dynamic)
     }
 
     /// Gives an entry of a field of the SR's record that is a map.
@@ -115,7 +115,7 @@ mod record {
     /// ```
     #[rhai_fn(name = "get", pure, return_raw)]
     pub fn sr_get_key(sr: &mut Sr, field: &str, key: &str) -> Raised<Dynamic> {
-        told(&sr.context(), sr.get(field, Some(key))).map(json::dynamic)
+        told(sr.context(), sr.get(field, Some(key))).map(json::dynamic)
     }
 
     /// Sets a field of the SR's record.
@@ -125,7 +125,7 @@ mod record {
     /// ```
     #[rhai_fn(name = "set", pure, return_raw)]
     pub fn sr_set(sr: &mut Sr, field: &str, value: Dynamic) -> Raised<()> {
-        told(&sr.context(), sr.set(field, None, json::value(&value)?))
+        told(sr.context(), sr.set(field, None, json::value(&value)?))
     }
 
     /// Sets an entry of a field of the SR's record that is a map.
@@ -135,7 +135,7 @@ mod record {
     /// ```
     #[rhai_fn(name = "set", pure, return_raw)]
     pub fn sr_set_key(sr: &mut Sr, field: &str, key: &str, value: Dynamic) -> Raised<()> {
-        told(&sr.context(), sr.set(field, Some(key), json::value(&value)?))
+        told(sr.context(), sr.set(field, Some(key), json::value(&value)?))
     }
 
     /// Gives a field of the virtual disk's record.
@@ -145,7 +145,7 @@ mod record {
     /// ```
     #[rhai_fn(name = "get", pure, return_raw)]
     pub fn volume_get(vdi: &mut Volume, field: &str) -> Raised<Dynamic> {
-        told(&vdi.context(), vdi.get(field, None)).map(json::dynamic)
+        told(vdi.context(), vdi.get(field, None)).map(json::dynamic)
     }
 
     /// Gives an entry of a field of the virtual disk's record that is a map.
@@ -156,7 +156,7 @@ mod record {
     /// ```
     #[rhai_fn(name = "get", pure, return_raw)]
     pub fn volume_get_key(vdi: &mut Volume, field: &str, key: &str) -> Raised<Dynamic> {
-        told(&vdi.context(), vdi.get(field, Some(key))).map(json::dynamic)
+        told(vdi.context(), vdi.get(field, Some(key))).map(json::dynamic)
     }
 
     /// Sets a field of the virtual disk's record.
@@ -166,7 +166,7 @@ mod record {
     /// ```
     #[rhai_fn(name = "set", pure, return_raw)]
     pub fn volume_set(vdi: &mut Volume, field: &str, value: Dynamic) -> Raised<()> {
-        told(&vdi.context(), vdi.set(field, None, json::value(&value)?))
+        told(vdi.context(), vdi.set(field, None, json::value(&value)?))
     }
 
     /// Sets an entry of a field of the virtual disk's record that is a map.
@@ -176,7 +176,7 @@ mod record {
     /// ```
     #[rhai_fn(name = "set", pure, return_raw)]
     pub fn volume_set_key(vdi: &mut Volume, field: &str, key: &str, value: Dynamic) -> Raised<()> {
-        told(&vdi.context(), vdi.set(field, Some(key), json::value(&value)?))
+        told(vdi.context(), vdi.set(field, Some(key), json::value(&value)?))
     }
 
     /// Gives a field of the network's record.
@@ -186,7 +186,7 @@ mod record {
     /// ```
     #[rhai_fn(name = "get", pure, return_raw)]
     pub fn network_get(network: &mut Network, field: &str) -> Raised<Dynamic> {
-        told(&network.context(), network.get(field, None)).map(json::dynamic)
+        told(network.context(), network.get(field, None)).map(json::dynamic)
     }
 
     /// Gives an entry of a field of the network's record that is a map.
@@ -197,7 +197,7 @@ mod record {
     /// ```
     #[rhai_fn(name = "get", pure, return_raw)]
     pub fn network_get_key(network: &mut Network, field: &str, key: &str) -> Raised<Dynamic> {
-        told(&network.context(), network.get(field, Some(key))).map(json::dynamic)
+        told(network.context(), network.get(field, Some(key))).map(json::dynamic)
     }
 
     /// Sets a field of the network's record.
@@ -207,7 +207,7 @@ mod record {
     /// ```
     #[rhai_fn(name = "set", pure, return_raw)]
     pub fn network_set(network: &mut Network, field: &str, value: Dynamic) -> Raised<()> {
-        told(&network.context(), network.set(field, None, json::value(&value)?))
+        told(network.context(), network.set(field, None, json::value(&value)?))
     }
 
     /// Sets an entry of a field of the network's record that is a map.
@@ -217,7 +217,7 @@ mod record {
     /// ```
     #[rhai_fn(name = "set", pure, return_raw)]
     pub fn network_set_key(network: &mut Network, field: &str, key: &str, value: Dynamic) -> Raised<()> {
-        told(&network.context(), network.set(field, Some(key), json::value(&value)?))
+        told(network.context(), network.set(field, Some(key), json::value(&value)?))
     }
 
     /// Gives a field of the NIC's record.
@@ -227,7 +227,7 @@ mod record {
     /// ```
     #[rhai_fn(name = "get", pure, return_raw)]
     pub fn nic_get(nic: &mut Nic, field: &str) -> Raised<Dynamic> {
-        told(&nic.context(), nic.get(field, None)).map(json::dynamic)
+        told(nic.context(), nic.get(field, None)).map(json::dynamic)
     }
 
     /// Gives an entry of a field of the NIC's record that is a map.
@@ -238,7 +238,7 @@ mod record {
     /// ```
     #[rhai_fn(name = "get", pure, return_raw)]
     pub fn nic_get_key(nic: &mut Nic, field: &str, key: &str) -> Raised<Dynamic> {
-        told(&nic.context(), nic.get(field, Some(key))).map(json::dynamic)
+        told(nic.context(), nic.get(field, Some(key))).map(json::dynamic)
     }
 
     /// Sets a field of the NIC's record.
@@ -248,7 +248,7 @@ mod record {
     /// ```
     #[rhai_fn(name = "set", pure, return_raw)]
     pub fn nic_set(nic: &mut Nic, field: &str, value: Dynamic) -> Raised<()> {
-        told(&nic.context(), nic.set(field, None, json::value(&value)?))
+        told(nic.context(), nic.set(field, None, json::value(&value)?))
     }
 
     /// Sets an entry of a field of the NIC's record that is a map.
@@ -258,6 +258,6 @@ mod record {
     /// ```
     #[rhai_fn(name = "set", pure, return_raw)]
     pub fn nic_set_key(nic: &mut Nic, field: &str, key: &str, value: Dynamic) -> Raised<()> {
-        told(&nic.context(), nic.set(field, Some(key), json::value(&value)?))
+        told(nic.context(), nic.set(field, Some(key), json::value(&value)?))
     }
 }

@@ -34,7 +34,7 @@ mod sr {
     /// ```
     #[rhai_fn(get = "name", pure)]
     pub fn name(sr: &mut Sr) -> String {
-        sr.name().to_string()
+        sr.name().clone()
     }
 
     /// Gives the uuid of the SR.
@@ -44,7 +44,7 @@ mod sr {
     /// ```
     #[rhai_fn(get = "uuid", pure)]
     pub fn uuid(sr: &mut Sr) -> String {
-        sr.uuid().to_string()
+        sr.uuid().clone()
     }
 
     /// Gives the reference by which the toolstack knows the SR. Calls of `xapi` take the SR itself as well.

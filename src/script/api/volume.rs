@@ -32,7 +32,7 @@ mod volume {
     /// ```
     #[rhai_fn(get = "uuid", pure)]
     pub fn uuid(vdi: &mut Volume) -> String {
-        vdi.known().uuid.to_string()
+        vdi.known().uuid.clone()
     }
 
     /// Gives the reference by which the toolstack knows the virtual disk. Calls of `xapi` take the virtual disk itself as well.

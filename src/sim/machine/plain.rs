@@ -176,7 +176,7 @@ mod tests {
         ] {
             let (tree, volatile) = (Path::new("/base/disk/tree"), Path::new("/base/boot-1"));
             let real = |text: &str| text.replace("T/", "/base/disk/tree/").replace("V/", "/base/boot-1/");
-            assert_eq!(replace(&real(text), tree, volatile), real(&expected), "{text}");
+            assert_eq!(replace(&real(text), tree, volatile), real(expected), "{text}");
         }
     }
 }
