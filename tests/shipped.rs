@@ -435,7 +435,7 @@ fn a_new_sequence_is_right_and_runs() {
 #[test]
 fn the_life_of_guests_hosts_and_a_pool_on_a_simulated_one() {
     let ran = run("lifecycle", "--host sim").ends(0);
-    all_passed(&ran, 33);
+    all_passed(&ran, 35);
     assert_eq!(ran.summary().verdict(), Verdict::Passed);
 }
 
