@@ -272,6 +272,7 @@ fn a_run_that_was_stopped_goes_on_and_cleans_up_once_more() {
         <testcase id="./other" name="other"/>"#;
     let mut running = sequence(xrt, tests).start();
     running.until("slow", |fact| matches!(fact, Fact::ActionStarted { what, .. } if what.contains("slow")));
+    poll::until(poll::patience(), || (runs(running.dir(), "slow") == 1).then_some(())).unwrap();
     running.signal(Signal::INT);
     let stopped = running.wait().ends(5);
     assert_eq!((runs(stopped.dir(), "tidy"), runs(stopped.dir(), "b")), (1, 0), "{}", stopped.transcript());

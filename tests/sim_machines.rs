@@ -235,7 +235,7 @@ fn many_commands_run_side_by_side_and_end_with_their_machine() {
     });
     let mark = format!("sleep 7{}", bench.port);
     say(&ssh, &format!("(setsid {mark} >/dev/null 2>&1 </dev/null &); (trap '' HUP TERM; {mark} >/dev/null 2>&1 </dev/null &)"));
-    assert_eq!(running(&mark), 2);
+    poll::until(poll::patience(), || (running(&mark) == 2).then_some(())).unwrap();
     bench.machines().machine_down(&machine.uuid, Down::Killed);
     poll::until(poll::patience(), || (running(&mark) == 0).then_some(())).unwrap();
 }
@@ -258,7 +258,8 @@ fn nothing_is_left_when_the_simulator_goes() {
     let mark = format!("sleep 9{}", bench.port);
     say(&ssh, &format!("setsid {mark} >/dev/null 2>&1 </dev/null & mkdir -p /tmp/a/b"));
     let dir = bench.machines().dir().to_path_buf();
-    assert!(dir.exists() && running(&mark) > 0);
+    assert!(dir.exists());
+    poll::until(poll::patience(), || (running(&mark) > 0).then_some(())).unwrap();
     bench.machines = None;
     assert!(!dir.exists(), "{}", dir.display());
     assert_eq!(running(&mark), 0);
@@ -296,6 +297,7 @@ fn a_suspended_machine_refuses_and_its_processes_go_on_after_it() {
     let script =
         "(while sleep 0.05; do echo x >>/tmp/ticks; done) >/dev/null 2>&1 </dev/null & cat /proc/sys/kernel/random/boot_id";
     let boot_id = say(&ssh, script);
+    poll::until(poll::patience(), || (say(&ssh, "cat /tmp/ticks 2>/dev/null || true") != "").then_some(())).unwrap();
     bench.machines().machine_down(&machine.uuid, Down::Suspended);
     assert!(bench.refuses(&machine));
     let resumed = Machine { domid: 9, ..machine };
