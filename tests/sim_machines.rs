@@ -297,7 +297,7 @@ fn a_suspended_machine_refuses_and_its_processes_go_on_after_it() {
     let script =
         "(while sleep 0.05; do echo x >>/tmp/ticks; done) >/dev/null 2>&1 </dev/null & cat /proc/sys/kernel/random/boot_id";
     let boot_id = say(&ssh, script);
-    poll::until(poll::patience(), || (say(&ssh, "cat /tmp/ticks 2>/dev/null || true") != "").then_some(())).unwrap();
+    poll::until(poll::patience(), || (!say(&ssh, "cat /tmp/ticks 2>/dev/null || true").is_empty()).then_some(())).unwrap();
     bench.machines().machine_down(&machine.uuid, Down::Suspended);
     assert!(bench.refuses(&machine));
     let resumed = Machine { domid: 9, ..machine };
