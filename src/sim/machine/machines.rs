@@ -248,6 +248,10 @@ impl Inside for Machines {
     }
 
     fn disk_moved(&self, from: &str, to: &str) {
+        let memory = self.memories().remove(from);
+        if let Some(memory) = memory {
+            self.memories().insert(to.to_string(), memory);
+        }
         if let Err(error) = self.shared.store.rename(from, to) {
             tracing::warn!("the files of disk {from} cannot be moved: {error}");
         }

@@ -6,6 +6,7 @@
 //! To add a message: a function in the file of its class, and its name in that file's `method`.
 
 pub mod bond;
+mod device;
 pub mod domain;
 mod evacuate;
 pub mod event;

@@ -60,7 +60,7 @@ fn destroy(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
         return Err(Failure::new("CANNOT_DESTROY_SYSTEM_NETWORK", [network]));
     }
     for vif in cx.db.links(network, "VIFs") {
-        super::vif::remove(cx, vif);
+        super::device::remove(cx, vif);
     }
     cx.db.destroy(network);
     done()

@@ -7,7 +7,7 @@ use super::super::generic::given;
 use super::super::store::Store;
 use super::super::value::{Ref, Value};
 use super::super::world::{Answer, Args, Cx, Method, answer, done, later};
-use super::{domain, host, vm_rules};
+use super::{device, domain, host, vm_rules};
 
 /// The places that a VM has for disks.
 const PLACES: u32 = 255;
@@ -101,8 +101,7 @@ fn assert_fit(db: &Store, vdi: Ref, kind: &str, mode: &str) -> Outcome<()> {
 
 /// The places that are free, those that a bootable disk takes first.
 pub fn free_places(db: &Store, vm: Ref) -> Vec<String> {
-    let taken: Vec<u32> = db.links(vm, "VBDs").into_iter().filter_map(|vbd| db.text(vbd, "userdevice").parse().ok()).collect();
-    (0..PLACES).filter(|place| !taken.contains(place)).map(|place| place.to_string()).collect()
+    device::free_places(db, vm, "VBDs", "userdevice", PLACES)
 }
 
 fn destroy(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
@@ -113,14 +112,8 @@ fn destroy(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
             [format!("VBD '{}' still attached to '{}'", uuid(cx, vbd), vm_uuid(cx, vbd))],
         ));
     }
-    remove(cx, vbd);
+    device::remove(cx, vbd);
     done()
-}
-
-pub fn remove(cx: &mut Cx<'_>, vbd: Ref) {
-    let metrics = cx.db.link(vbd, "metrics");
-    cx.db.destroy(metrics);
-    cx.db.destroy(vbd);
 }
 
 fn uuid(cx: &Cx<'_>, vbd: Ref) -> String {
@@ -129,19 +122,6 @@ fn uuid(cx: &Cx<'_>, vbd: Ref) -> String {
 
 fn vm_uuid(cx: &Cx<'_>, vbd: Ref) -> String {
     cx.db.text(cx.db.link(vbd, "VM"), "uuid").to_string()
-}
-
-/// # Errors
-/// Why a running VM cannot have the device now.
-fn assert_hotplug(db: &Store, vm: Ref) -> Outcome<()> {
-    if db.text(vm, "power_state") != "Running" {
-        let state = db.text(vm, "power_state").to_lowercase();
-        return Err(Failure::new("VM_BAD_POWER_STATE", [vm.to_string(), "running".to_string(), state]));
-    }
-    if !vm_rules::has_agent(db, vm) {
-        return Err(Failure::new("VM_MISSING_PV_DRIVERS", [vm]));
-    }
-    Ok(())
 }
 
 fn attachable(db: &Store, vbd: Ref) -> Outcome<()> {
@@ -160,7 +140,7 @@ fn plug(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
     if cx.db.is(vbd, "currently_attached") {
         return Err(Failure::new("DEVICE_ALREADY_ATTACHED", [vbd]));
     }
-    assert_hotplug(cx.db, vm)?;
+    device::assert_hotplug(cx.db, vm)?;
     attachable(cx.db, vbd)?;
     let (sr, at) = (cx.db.link(cx.db.link(vbd, "VDI"), "SR"), cx.db.link(vm, "resident_on"));
     if !sr.is_null() && !host::sees(cx.db, at, sr) {
@@ -181,7 +161,7 @@ fn unplug(cx: &mut Cx<'_>, args: &Args, is_forced: bool) -> Outcome<Answer> {
         return Err(Failure::new("DEVICE_ALREADY_DETACHED", [vbd]));
     }
     if !is_forced {
-        assert_hotplug(cx.db, vm)?;
+        device::assert_hotplug(cx.db, vm)?;
         let is_busy = cx.site.inside.is_in_use(cx.db.text(vm, "uuid"), cx.db.text(vbd, "device"));
         if is_busy || device_in_use(cx.db, vbd) {
             let text = "Device in use; refusing to close";

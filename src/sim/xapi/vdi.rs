@@ -279,7 +279,7 @@ pub fn forget_record(cx: &mut Cx<'_>, vdi: Ref) {
             cx.db.set(vbd, "empty", true);
             cx.db.set(vbd, "VDI", Ref::NULL);
         } else {
-            super::vbd::remove(cx, vbd);
+            super::device::remove(cx, vbd);
         }
     }
     for snapshot in cx.db.links(vdi, "snapshots") {
@@ -354,8 +354,13 @@ pub fn snapshot_of(cx: &mut Cx<'_>, vdi: Ref) -> Outcome<Ref> {
 /// # Errors
 /// No room.
 pub fn full_copy(cx: &mut Cx<'_>, vdi: Ref, sr: Ref) -> Outcome<Ref> {
-    let bytes = if sr::is_thin(cx.db, sr) { written(cx.db, vdi) } else { cx.db.int(vdi, "virtual_size") };
+    let bytes = whole(cx.db, vdi, sr);
     twin(cx, vdi, sr, bytes)
+}
+
+/// The bytes that all of a disk takes on an SR.
+fn whole(db: &Store, vdi: Ref, sr: Ref) -> i64 {
+    if sr::is_thin(db, sr) { written(db, vdi) } else { db.int(vdi, "virtual_size") }
 }
 
 /// What a copy of a disk has to hold, its ancestors included.
@@ -367,6 +372,13 @@ fn written(db: &Store, vdi: Ref) -> i64 {
 }
 
 fn twin(cx: &mut Cx<'_>, vdi: Ref, sr: Ref, bytes: i64) -> Outcome<Ref> {
+    let made = twin_record(cx, vdi, sr, bytes)?;
+    cx.site.inside.disk_copied(cx.db.text(vdi, "uuid"), cx.db.text(made, "uuid"));
+    Ok(made)
+}
+
+/// What a pool knows of a disk like another; its files are not there yet.
+fn twin_record(cx: &mut Cx<'_>, vdi: Ref, sr: Ref, bytes: i64) -> Outcome<Ref> {
     sr::assert_room(cx, sr, bytes)?;
     let copied = [
         "name_label",
@@ -386,9 +398,8 @@ fn twin(cx: &mut Cx<'_>, vdi: Ref, sr: Ref, bytes: i64) -> Outcome<Ref> {
     locate(cx, made);
     let (from, to): (Arc<str>, Arc<str>) = (cx.db.text(vdi, "uuid").into(), cx.db.text(made, "uuid").into());
     if let Some(system) = cx.site.systems.get(&from).cloned() {
-        cx.site.systems.insert(to.clone(), system);
+        cx.site.systems.insert(to, system);
     }
-    cx.site.inside.disk_copied(&from, &to);
     Ok(made)
 }
 
@@ -425,12 +436,13 @@ fn pool_migrate(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
     })
 }
 
-/// Puts a copy on another SR in the place of a disk; its VBDs have the copy from then on.
+/// Puts a disk on another SR under another name; its VBDs have that from then on.
 ///
 /// # Errors
 /// No room.
 pub fn relocate(cx: &mut Cx<'_>, vdi: Ref, sr: Ref) -> Outcome<Ref> {
-    let moved = full_copy(cx, vdi, sr)?;
+    let bytes = whole(cx.db, vdi, sr);
+    let moved = twin_record(cx, vdi, sr, bytes)?;
     let mut vms = Vec::new();
     for vbd in cx.db.links(vdi, "VBDs") {
         cx.db.set(vbd, "VDI", moved);

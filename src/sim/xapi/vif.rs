@@ -7,7 +7,7 @@ use super::super::generic::given;
 use super::super::store::Store;
 use super::super::value::{Ref, Value};
 use super::super::world::{Answer, Args, Cx, Method, answer, done, later};
-use super::{domain, vm_rules};
+use super::{device, domain, vm_rules};
 
 /// The places that a VM has for interfaces.
 const PLACES: u32 = 7;
@@ -88,8 +88,7 @@ pub fn is_mac(text: &str) -> bool {
 }
 
 pub fn free_places(db: &Store, vm: Ref) -> Vec<String> {
-    let taken: Vec<u32> = db.links(vm, "VIFs").into_iter().filter_map(|vif| db.text(vif, "device").parse().ok()).collect();
-    (0..PLACES).filter(|place| !taken.contains(place)).map(|place| place.to_string()).collect()
+    device::free_places(db, vm, "VIFs", "device", PLACES)
 }
 
 fn destroy(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
@@ -97,22 +96,8 @@ fn destroy(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
     if cx.db.is(vif, "currently_attached") {
         return Err(Failure::new("OPERATION_NOT_ALLOWED", ["VIF is currently attached"]));
     }
-    remove(cx, vif);
+    device::remove(cx, vif);
     done()
-}
-
-pub fn remove(cx: &mut Cx<'_>, vif: Ref) {
-    let metrics = cx.db.link(vif, "metrics");
-    cx.db.destroy(metrics);
-    cx.db.destroy(vif);
-}
-
-fn assert_hotplug(db: &Store, vm: Ref) -> Outcome<()> {
-    if db.text(vm, "power_state") != "Running" {
-        let state = db.text(vm, "power_state").to_lowercase();
-        return Err(Failure::new("VM_BAD_POWER_STATE", [vm.to_string(), "running".to_string(), state]));
-    }
-    if vm_rules::has_agent(db, vm) { Ok(()) } else { Err(Failure::new("VM_MISSING_PV_DRIVERS", [vm])) }
 }
 
 fn plug(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
@@ -121,7 +106,7 @@ fn plug(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
     if cx.db.is(vif, "currently_attached") {
         return Err(Failure::new("DEVICE_ALREADY_ATTACHED", [vif]));
     }
-    assert_hotplug(cx.db, vm)?;
+    device::assert_hotplug(cx.db, vm)?;
     assert_network_here(cx.db, vm, cx.db.link(vif, "network"))?;
     later(pace::PLUG, move |cx| {
         cx.known("VIF", vif)?;
@@ -146,7 +131,7 @@ fn unplug(cx: &mut Cx<'_>, args: &Args, is_forced: bool) -> Outcome<Answer> {
         return Err(Failure::new("DEVICE_ALREADY_DETACHED", [vif]));
     }
     if !is_forced {
-        assert_hotplug(cx.db, vm)?;
+        device::assert_hotplug(cx.db, vm)?;
     }
     later(pace::PLUG, move |cx| {
         cx.known("VIF", vif)?;

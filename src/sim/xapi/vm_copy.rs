@@ -6,7 +6,7 @@ use super::super::failure::{Failure, Outcome};
 use super::super::inside::Down;
 use super::super::value::{Ref, Value};
 use super::super::world::{Answer, Args, Cx, Method, answer, done, operation};
-use super::{domain, sr, vbd, vdi, vif, vm, vm_config, vm_rules};
+use super::{device, domain, sr, vdi, vif, vm, vm_config, vm_rules};
 use std::collections::BTreeMap;
 
 pub fn method(name: &str) -> Option<Method> {
@@ -265,7 +265,7 @@ fn go_back(cx: &mut Cx<'_>, of: Ref, snapshot: Ref) -> Outcome<Answer> {
         match double_disk(cx, vbd, Ref::NULL, How::Clone, &[]) {
             Ok(_) => {}
             Err(failure) => {
-                fresh.into_iter().for_each(|vbd: Ref| vbd::remove(cx, vbd));
+                fresh.into_iter().for_each(|vbd: Ref| device::remove(cx, vbd));
                 return Err(failure);
             }
         }
@@ -273,7 +273,7 @@ fn go_back(cx: &mut Cx<'_>, of: Ref, snapshot: Ref) -> Outcome<Answer> {
     }
     let (old_disks, origins) = (disks(cx, of), origins(cx, snapshot));
     for vbd in cx.db.links(of, "VBDs") {
-        vbd::remove(cx, vbd);
+        device::remove(cx, vbd);
     }
     for vdi in old_disks {
         let is_lone = cx.db.links(vdi, "VBDs").is_empty();
@@ -286,7 +286,7 @@ fn go_back(cx: &mut Cx<'_>, of: Ref, snapshot: Ref) -> Outcome<Answer> {
         cx.db.set(vbd, "VM", of);
     }
     for vif in cx.db.links(of, "VIFs") {
-        vif::remove(cx, vif);
+        device::remove(cx, vif);
     }
     for vif in cx.db.links(snapshot, "VIFs") {
         let mut fields =
@@ -408,10 +408,10 @@ fn destroy(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
 pub fn remove_record(cx: &mut Cx<'_>, vm: Ref) {
     let uuid = cx.db.text(vm, "uuid").to_string();
     for vbd in cx.db.links(vm, "VBDs") {
-        vbd::remove(cx, vbd);
+        device::remove(cx, vbd);
     }
     for vif in cx.db.links(vm, "VIFs") {
-        vif::remove(cx, vif);
+        device::remove(cx, vif);
     }
     for field in ["metrics", "guest_metrics"] {
         let metrics = cx.db.link(vm, field);
