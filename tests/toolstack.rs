@@ -497,6 +497,8 @@ fn hatches(bench: &Bench<'_>) {
     let uuid = bench.guest(&guest).uuid;
     assert_eq!(toolstack.call("VM.get_by_uuid", &[json!(uuid)], watch).unwrap(), json!(&*guest.id));
     assert_eq!(toolstack.find("VM", &[("uuid".into(), json!(uuid))], watch).unwrap().len(), 1);
+    assert_eq!(toolstack.with_uuid(Class::Guest, &uuid, watch).unwrap(), Some(guest.clone()));
+    assert_eq!(toolstack.with_uuid(Class::Host, &uuid, watch).unwrap(), None);
     assert!(!toolstack.find("VM", &[("is_control_domain".into(), json!(true))], watch).unwrap().is_empty());
     assert_eq!(toolstack.find("VM", &[("no_such_field".into(), json!(1))], watch).unwrap_err().kind, Kind::Malformed);
     for (method, kind) in [("VM.no_such_method", Kind::Unsupported), ("no method", Kind::Malformed)] {

@@ -131,6 +131,9 @@ pub trait Toolstack: Send + Sync {
     /// The records of a class whose fields are as given, in the toolstack's own words; each with its reference under `ref`.
     fn find(&self, class: &str, fields: &[(String, Value)], watch: Watch<'_>) -> Result<Vec<Value>>;
 
+    /// The object of a class that has this uuid, if there is one.
+    fn with_uuid(&self, class: Class, uuid: &str, watch: Watch<'_>) -> Result<Option<Ref>>;
+
     /// The way out: a method of the toolstack with its arguments (`VM.get_record`), without the session.
     fn call(&self, method: &str, arguments: &[Value], watch: Watch<'_>) -> Result<Value>;
 

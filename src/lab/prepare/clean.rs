@@ -105,30 +105,9 @@ fn class(undo: &Undo) -> Class {
     }
 }
 
-/// What the toolstack calls a class when it is asked for its records.
-fn word(class: Class) -> &'static str {
-    match class {
-        Class::Pool => "pool",
-        Class::Host => "host",
-        Class::Guest => "VM",
-        Class::Sr => "SR",
-        Class::Volume => "VDI",
-        Class::Disk => "VBD",
-        Class::Plug => "PBD",
-        Class::Network => "network",
-        Class::Nic => "PIF",
-        Class::Vif => "VIF",
-        Class::Bond => "Bond",
-        Class::Vlan => "VLAN",
-    }
-}
-
 /// The thing with a uuid, if it is still there.
 fn find(hold: &Hold, class: Class, uuid: &str) -> Result<Option<Ref>> {
-    let fields = [("uuid".to_string(), Value::from(uuid))];
-    let found = hold.ask(|toolstack, watch| toolstack.find(word(class), &fields, watch))?;
-    let reference = found.first().and_then(|record| record.get("ref")).and_then(Value::as_str);
-    Ok(reference.map(|reference| Ref::new(class, reference)))
+    hold.ask(|toolstack, watch| toolstack.with_uuid(class, uuid, watch))
 }
 
 fn remove(hold: &Hold, class: Class, thing: &Ref, action: &Action<'_>) -> Result<()> {
@@ -143,12 +122,8 @@ fn remove(hold: &Hold, class: Class, thing: &Ref, action: &Action<'_>) -> Result
                 _ => hold.order(action, &Verb::Destroy(thing.clone()), Patience::NETWORK),
             }
         }
-        Class::Nic => {
-            // A VLAN is known by its interface, and goes as a whole.
-            let vlan = hold.get(thing, "VLAN_master_of", None)?;
-            let vlan = vlan.as_str().map_or_else(|| thing.clone(), |vlan| Ref::new(Class::Vlan, vlan));
-            hold.order(action, &Verb::Destroy(vlan), Patience::NETWORK)
-        }
+        // A VLAN is known by its interface, and goes as a whole.
+        Class::Nic => hold.order(action, &Verb::Destroy(thing.clone()), Patience::NETWORK),
         _ => hold.order(action, &Verb::Destroy(thing.clone()), Patience::STORAGE),
     }
 }

@@ -6,7 +6,7 @@ use super::session::Xapi;
 use super::task::bound;
 use super::value::{All, NULL};
 use crate::error::{Error, Kind, Result};
-use crate::toolstack::{Ref, Watch};
+use crate::toolstack::{Class, Ref, Watch};
 use serde_json::{Map, Value};
 
 impl Xapi {
@@ -53,6 +53,13 @@ impl Xapi {
             }
         }
         Ok(found)
+    }
+
+    /// One that is not there is no error, as it would be for `get_by_uuid`.
+    pub(super) fn reference(&self, class: Class, uuid: &str, watch: Watch<'_>) -> Result<Option<Ref>> {
+        let found = self.records(name(class), &[("uuid".to_string(), Value::from(uuid))], watch)?;
+        let id = found.first().and_then(|record| record.get("ref")).and_then(Value::as_str);
+        Ok(id.map(|id| Ref::new(class, id)))
     }
 }
 

@@ -185,6 +185,10 @@ impl Toolstack for Xapi {
         self.records(class, fields, watch)
     }
 
+    fn with_uuid(&self, class: Class, uuid: &str, watch: Watch<'_>) -> Result<Option<Ref>> {
+        self.reference(class, uuid, watch)
+    }
+
     fn call(&self, method: &str, arguments: &[Value], watch: Watch<'_>) -> Result<Value> {
         self.call_any(method, arguments, watch)
     }
