@@ -56,19 +56,14 @@ impl Guest {
             };
             let spec = DiskSpec {
                 guest: self.vm()?.reference.clone(),
-                volume: Some(volume.clone()),
+                volume: Some(volume),
                 position: options.position.clone(),
                 is_cd: false,
                 is_bootable: options.bootable,
                 is_read_only: options.mode == DiskMode::Ro,
                 is_owned: is_new,
             };
-            let made = hold.make(action, &Spec::Disk(spec), Patience::DEVICE).inspect_err(|_| {
-                // It is no guest's yet, so nobody else would remove it.
-                if is_new {
-                    let _ = hold.order(action, &Verb::Destroy(volume.clone()), Patience::STORAGE);
-                }
-            })?;
+            let made = hold.make_disk(action, spec, Patience::DEVICE)?;
             let disk = Disk::by_reference(self, &made)?;
             if options.plug && self.record()?.state == PowerState::Up && !disk.known.is_attached {
                 disk.attach(&hold, action)?;
@@ -223,12 +218,7 @@ impl Disk {
     }
 
     fn wait_attached(&self, action: &Action<'_>, wanted: bool) -> Result<()> {
-        let guest = &self.guest;
-        let what = format!("{self} to be {}", if wanted { "attached" } else { "detached" });
-        until(guest.context(), action, &what, &guest.patience(Patience::DEVICE).eager(), |_| {
-            let is_attached = self.record()?.is_attached;
-            Ok(if is_attached == wanted { Look::Done(()) } else { Look::NotYet(format!("attached: {is_attached}")) })
-        })
+        self.guest.wait_attached(action, self, wanted, || Ok(self.record()?.is_attached))
     }
 
     /// Waits until its guest sees it with this size.

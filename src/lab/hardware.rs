@@ -1,11 +1,13 @@
-//! How many processors and how much memory a guest has, and what it sees of them.
+//! What a guest is built of: how many processors and how much memory it has, what it sees of them, and whether a device is attached.
 
 use super::guest::Guest;
 use super::option::{MemoryOptions, VcpuOptions, WaitOptions};
-use super::wait::Patience;
+use super::wait::{Look, Patience, until};
+use crate::context::Action;
 use crate::error::{Blame, Error, Kind, Result};
 use crate::toolstack::{GuestChange, MemoryLimits, PowerState};
 use crate::unit::show_size;
+use std::fmt::Display;
 
 /// How far from its target a guest's memory may stay: what its hypervisor keeps for itself.
 const NEAR: u64 = 16 << 20;
@@ -19,6 +21,21 @@ impl Guest {
                 toolstack.configure(&vm.reference, change, watch)
             };
             vm.estate.order(self.context(), action, patience, configure)
+        })
+    }
+
+    /// Waits until a device of it is attached, or is no longer.
+    pub(super) fn wait_attached(
+        &self,
+        action: &Action<'_>,
+        device: &dyn Display,
+        wanted: bool,
+        is_attached: impl Fn() -> Result<bool>,
+    ) -> Result<()> {
+        let what = format!("{device} to be {}", if wanted { "attached" } else { "detached" });
+        until(self.context(), action, &what, &self.patience(Patience::DEVICE).eager(), |_| {
+            let is_attached = is_attached()?;
+            Ok(if is_attached == wanted { Look::Done(()) } else { Look::NotYet(format!("attached: {is_attached}")) })
         })
     }
 

@@ -4,9 +4,10 @@ use super::estate::Estate;
 use super::wait::{Look, Patience, until};
 use crate::context::{Action, Context};
 use crate::error::{Blame, Error, Kind, Result};
+use crate::event::Level;
 use crate::name::did_you_mean;
 use crate::time::Cancel;
-use crate::toolstack::{Ref, Spec, Toolstack, Verb, Watch};
+use crate::toolstack::{DiskSpec, Ref, Spec, Toolstack, Verb, Watch};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -46,6 +47,19 @@ impl Hold {
     /// Makes something, within an action.
     pub fn make(&self, action: &Action<'_>, spec: &Spec, patience: Patience) -> Result<Ref> {
         self.estate.order(&self.context, action, self.estate.patience(patience), |toolstack, watch| toolstack.create(spec, watch))
+    }
+
+    /// Makes a disk of a guest. A volume that was to be its own is removed when the guest does not get it: nobody else would.
+    pub fn make_disk(&self, action: &Action<'_>, disk: DiskSpec, patience: Patience) -> Result<Ref> {
+        let own = disk.volume.clone().filter(|_| disk.is_owned);
+        self.make(action, &Spec::Disk(disk), patience).inspect_err(|_| {
+            if let Some(own) = own
+                && let Err(error) = self.order(action, &Verb::Destroy(own), Patience::STORAGE)
+            {
+                let text = format!("the virtual disk that was made for it is left behind: {}", error.what);
+                self.context.log(Level::Warning, text);
+            }
+        })
     }
 
     /// Looks at what the toolstack says until it is as wanted. A toolstack that does not answer is no news: it may be starting.

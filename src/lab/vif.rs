@@ -4,7 +4,7 @@ use super::guest::Guest;
 use super::hold::Hold;
 use super::network::Network;
 use super::option::NewVifOptions;
-use super::wait::{Look, Patience, until};
+use super::wait::Patience;
 use crate::context::Action;
 use crate::error::{Error, Kind, Result};
 use crate::toolstack::{self, PowerState, Ref, Spec, Verb, VifSpec};
@@ -151,12 +151,7 @@ impl Vif {
     }
 
     fn wait_attached(&self, action: &Action<'_>, wanted: bool) -> Result<()> {
-        let guest = &self.guest;
-        let what = format!("{self} to be {}", if wanted { "attached" } else { "detached" });
-        until(guest.context(), action, &what, &guest.patience(Patience::DEVICE).eager(), |_| {
-            let is_attached = self.record()?.is_attached;
-            Ok(if is_attached == wanted { Look::Done(()) } else { Look::NotYet(format!("attached: {is_attached}")) })
-        })
+        self.guest.wait_attached(action, self, wanted, || Ok(self.record()?.is_attached))
     }
 
     /// Puts it on another network: a name, a uuid or a bridge.

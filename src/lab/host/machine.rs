@@ -218,19 +218,16 @@ impl Host {
         let name = if name.is_empty() { format!("disk {number}") } else { name.to_string() };
         action.progress(format!("making its disk {number} of {}", show_size(bytes)), None);
         let volume = hold.make(action, &Spec::Volume(VolumeSpec { name, sr, size: bytes }), Patience::STORAGE)?;
-        let disk = Spec::Disk(DiskSpec {
+        let disk = DiskSpec {
             guest: guest.clone(),
-            volume: Some(volume.clone()),
+            volume: Some(volume),
             position: None,
             is_cd: false,
             is_bootable: false,
             is_read_only: false,
             is_owned: true,
-        });
-        hold.make(action, &disk, Patience::STORAGE).map(drop).inspect_err(|_| {
-            // Nobody else would: it is no guest's yet.
-            let _ = hold.order(action, &Verb::Destroy(volume), Patience::STORAGE);
-        })
+        };
+        hold.make_disk(action, disk, Patience::STORAGE).map(drop)
     }
 
     fn add_vif(&self, hold: &Hold, action: &Action<'_>, guest: &Ref, choice: &NetworkChoice) -> Result<()> {

@@ -205,7 +205,7 @@ impl Maker<'_> {
             is_read_only: false,
             is_owned: true,
         };
-        let made = hold.make(action, &Spec::Disk(disk), Patience::STORAGE)?;
+        let made = hold.make_disk(action, disk, Patience::STORAGE)?;
         if guest.state == PowerState::Up {
             hold.order(action, &Verb::Plug(made), Patience::STORAGE)?;
         }
