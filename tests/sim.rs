@@ -76,3 +76,10 @@ fn trouble_time_and_cancelling_are_seen_by_a_client() {
         ["calls_that_fail", "calls_that_are_lost", "calls_that_take_long", "tasks_that_are_cancelled", "guests_that_die"];
     assert_eq!(walked, expected);
 }
+
+#[test]
+fn guests_go_from_pool_to_pool_with_their_disks() {
+    let Some(client) = python("tests/sim/cross.py") else { return };
+    let walked = walk(client, &simulator("spare=1"));
+    assert_eq!(walked, ["refusals", "live", "halted_suspended_and_copies", "within_the_pool"]);
+}

@@ -80,7 +80,8 @@ pub fn attach_disk(cx: &mut Cx<'_>, _vm: Ref, vbd: Ref) {
     cx.db.set(vbd, "currently_attached", true);
 }
 
-fn console(cx: &mut Cx<'_>, vm: Ref, host: Ref) {
+/// The consoles of a VM, on its host.
+pub fn console(cx: &mut Cx<'_>, vm: Ref, host: Ref) {
     for protocol in ["rfb", "vt100"] {
         let address = cx.db.text(host, "address").to_string();
         let console = cx.db.create_with("console", vec![("protocol", Value::from(protocol)), ("VM", Value::Ref(vm))]);

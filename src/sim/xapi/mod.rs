@@ -29,6 +29,7 @@ pub mod vlan;
 pub mod vm;
 pub mod vm_config;
 mod vm_copy;
+mod vm_cross;
 mod vm_migrate;
 pub mod vm_rules;
 

@@ -134,7 +134,8 @@ fn create(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
     })
 }
 
-fn locate(cx: &mut Cx<'_>, vdi: Ref) {
+/// Gives a new disk its place on the SR.
+pub fn locate(cx: &mut Cx<'_>, vdi: Ref) {
     let uuid = cx.db.text(vdi, "uuid").to_string();
     cx.db.set(vdi, "location", uuid);
 }
@@ -364,7 +365,7 @@ fn whole(db: &Store, vdi: Ref, sr: Ref) -> i64 {
 }
 
 /// What a copy of a disk has to hold, its ancestors included.
-fn written(db: &Store, vdi: Ref) -> i64 {
+pub fn written(db: &Store, vdi: Ref) -> i64 {
     let (used, size) = (db.int(vdi, "physical_utilisation"), db.int(vdi, "virtual_size"));
     let of = db.link(vdi, "snapshot_of");
     let base = if db.exists(of) { db.int(of, "physical_utilisation") } else { 0 };
@@ -377,10 +378,9 @@ fn twin(cx: &mut Cx<'_>, vdi: Ref, sr: Ref, bytes: i64) -> Outcome<Ref> {
     Ok(made)
 }
 
-/// What a pool knows of a disk like another; its files are not there yet.
-fn twin_record(cx: &mut Cx<'_>, vdi: Ref, sr: Ref, bytes: i64) -> Outcome<Ref> {
-    sr::assert_room(cx, sr, bytes)?;
-    let copied = [
+/// What a copy of a disk takes over from it.
+pub fn kept(db: &Store, vdi: Ref) -> Vec<(&'static str, Value)> {
+    let names = [
         "name_label",
         "name_description",
         "virtual_size",
@@ -392,7 +392,13 @@ fn twin_record(cx: &mut Cx<'_>, vdi: Ref, sr: Ref, bytes: i64) -> Outcome<Ref> {
         "on_boot",
         "tags",
     ];
-    let mut fields: Vec<(&str, Value)> = copied.map(|name| (name, cx.db.get(vdi, name).clone())).to_vec();
+    names.map(|name| (name, db.get(vdi, name).clone())).to_vec()
+}
+
+/// What a pool knows of a disk like another; its files are not there yet.
+fn twin_record(cx: &mut Cx<'_>, vdi: Ref, sr: Ref, bytes: i64) -> Outcome<Ref> {
+    sr::assert_room(cx, sr, bytes)?;
+    let mut fields = kept(cx.db, vdi);
     fields.extend([("SR", Value::Ref(sr)), ("physical_utilisation", Value::Int(bytes)), ("managed", Value::Bool(true))]);
     let made = cx.db.create_with("VDI", fields);
     locate(cx, made);

@@ -404,9 +404,16 @@ fn destroy(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
     done()
 }
 
-/// The record with its VBDs, VIFs and measurements; snapshots of it stay, of nothing.
+/// Removes the VM and what is inside of it; snapshots of it stay, of nothing.
 pub fn remove_record(cx: &mut Cx<'_>, vm: Ref) {
     let uuid = cx.db.text(vm, "uuid").to_string();
+    forget_record(cx, vm);
+    cx.site.addresses.remove(uuid.as_str());
+    cx.site.inside.machine_removed(&uuid);
+}
+
+/// Removes the record with its VBDs, VIFs and measurements: what is inside of it goes on elsewhere.
+pub fn forget_record(cx: &mut Cx<'_>, vm: Ref) {
     for vbd in cx.db.links(vm, "VBDs") {
         device::remove(cx, vbd);
     }
@@ -426,6 +433,4 @@ pub fn remove_record(cx: &mut Cx<'_>, vm: Ref) {
     }
     cx.db.scheduled.remove(&vm);
     cx.db.destroy(vm);
-    cx.site.addresses.remove(uuid.as_str());
-    cx.site.inside.machine_removed(&uuid);
 }

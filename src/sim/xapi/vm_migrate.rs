@@ -4,7 +4,7 @@ use super::super::clock::pace;
 use super::super::failure::{Failure, Outcome};
 use super::super::value::{Ref, Value};
 use super::super::world::{Answer, Args, Cx, Method, answer, done, operation};
-use super::{domain, host, sr, vdi, vm_rules};
+use super::{domain, host, sr, vdi, vm_cross, vm_rules};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ pub fn method(name: &str) -> Option<Method> {
     Some(match name {
         "pool_migrate" => pool_migrate,
         "migrate_send" => migrate_send,
-        "assert_can_migrate" => |cx, args| plan(cx, args).and_then(|_| done()),
+        "assert_can_migrate" => assert_can_migrate,
         _ => return None,
     })
 }
@@ -64,6 +64,20 @@ pub fn arrive(cx: &mut Cx<'_>, vm: Ref, to: Ref) -> Outcome<Answer> {
     done()
 }
 
+fn assert_can_migrate(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
+    match destination(cx, args) {
+        Some(to) => plan(cx, args, to).and_then(|_| done()),
+        None => vm_cross::assert_can_send(cx, args),
+    }
+}
+
+/// The host of this pool to which a VM is sent; nothing for one of another pool.
+fn destination(cx: &Cx<'_>, args: &Args) -> Option<Ref> {
+    let destination = args.map(1);
+    let host = destination.get(&Arc::from("host")).map(Value::as_str).unwrap_or_default();
+    Ref::parse(host).filter(|host| cx.db.exists(*host))
+}
+
 /// Where a VM goes with its disks.
 struct Plan {
     to: Ref,
@@ -71,15 +85,15 @@ struct Plan {
 }
 
 /// VM.assert_can_migrate and the begin of VM.migrate_send: (vm, dest, live, vdi_map, vif_map, options).
-fn plan(cx: &Cx<'_>, args: &Args) -> Outcome<Plan> {
+fn plan(cx: &Cx<'_>, args: &Args, to: Ref) -> Outcome<Plan> {
     let vm = args.link(0);
     vm_rules::assert_allowed(cx.db, vm, "migrate_send")?;
-    let destination = args.map(1);
-    let text = |key: &str| destination.get(&Arc::from(key)).map(Value::as_str).unwrap_or_default();
-    let to = Ref::parse(text("host")).filter(|host| cx.db.exists(*host));
-    let Some(to) = to else {
-        return Err(Failure::new("NOT_IMPLEMENTED", ["VM.migrate_send to another pool"]));
-    };
+    if !args.map(4).is_empty() {
+        return Err(Failure::new("NOT_IMPLEMENTED", ["VIF mapping is not supported for intra-pool migration"]));
+    }
+    if args.map(5).get(&Arc::from("copy")).is_some_and(|copy| copy.as_str() == "true") {
+        return Err(Failure::new("NOT_IMPLEMENTED", ["VM.migrate_send with copy within a pool"]));
+    }
     let running = !cx.db.link(vm, "resident_on").is_null();
     if running && !args.is(2) {
         return Err(Failure::new("VM_BAD_POWER_STATE", [vm.to_string(), "halted, suspended".to_string(), "running".to_string()]));
@@ -130,9 +144,8 @@ fn needed(cx: &Cx<'_>, disks: &[(Ref, Ref)]) -> BTreeMap<Ref, i64> {
 
 fn migrate_send(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
     let vm = args.link(0);
-    let Plan { to, disks } = plan(cx, args)?;
-    let networks: Vec<(Ref, Ref)> =
-        args.map(4).iter().filter_map(|(vif, network)| Some((Ref::parse(vif)?, network.as_ref()))).collect();
+    let Some(to) = destination(cx, args) else { return vm_cross::send(cx, args) };
+    let Plan { to, disks } = plan(cx, args, to)?;
     let running = !cx.db.link(vm, "resident_on").is_null();
     let bytes = disks.iter().map(|(vdi, _)| cx.db.int(*vdi, "physical_utilisation")).sum();
     let takes = vdi::copying(bytes) + if running { pace::MIGRATE } else { pace::DISK };
@@ -145,11 +158,6 @@ fn migrate_send(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
         for (vdi, sr) in disks {
             cx.known("VDI", vdi)?;
             vdi::relocate(cx, vdi, sr)?;
-        }
-        for (vif, network) in networks {
-            if cx.db.exists(vif) && cx.db.exists(network) {
-                cx.db.set(vif, "network", network);
-            }
         }
         if running {
             arrive(cx, vm, to)?;
@@ -172,11 +180,12 @@ pub fn receive(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
         return Err(Failure::new("INTERFACE_HAS_NO_IP", [network]));
     }
     let master = cx.db.text(cx.master(), "address").to_string();
+    let session = super::session::of_sender(cx)?;
     answer(Value::from([
         ("host", to.to_string()),
         ("SM", format!("https://{address}/services/SM")),
         ("xenops", format!("https://{address}/services/xenops")),
-        ("session_id", format!("OpaqueRef:{}", uuid::Uuid::new_v4())),
+        ("session_id", session.to_string()),
         ("master", format!("https://{master}/")),
     ]))
 }
