@@ -178,3 +178,46 @@ fn a_difference_is_told_and_nothing_changed() {
     let refused = ran.then(&format!("prepare -s pool.seq --diff {}", self::site(&simulator, &[]))).ends(3);
     assert!(refused.stdout.contains("impossible  host third"), "{}", refused.stdout);
 }
+
+#[test]
+fn all_hosts_are_those_that_are_there() {
+    const ALL_HOSTS: &str = r#"<xenrt><prepare><pool><allhosts/><vm name="web"><distro>debian12</distro></vm></pool></prepare>
+        <testsequence><testcase id="all.rhai" name="all"/></testsequence></xenrt>"#;
+    const HOSTS: &str = "fn meta() { #{ target: \"none\" } }\nfn run(args) { print(`pool of ${pool().hosts().len()}`); }";
+    let xrt = || Xrt::new().file("all.seq", ALL_HOSTS).file("all.rhai", HOSTS);
+    let hosts = |ran: &Ran| {
+        let ids = ran.stdout.lines().filter_map(|line| line.split_whitespace().skip_while(|word| *word != "host").nth(1));
+        ids.collect::<Vec<_>>().join(" ")
+    };
+    // How many a simulated pool will have is known before there is one.
+    let shown = xrt().args("plan -s all.seq --host sim:hosts=2,spare=1").run().ends(0);
+    assert_eq!(shown.stdout.matches("─ attach RESOURCE_HOST_").count(), 3, "{}", shown.stdout);
+    let drawn = shown.then("plan -s all.seq --graph x.dot --host sim:hosts=2,spare=1").ends(0);
+    let graph = std::fs::read_to_string(drawn.dir().join("x.dot")).unwrap();
+    for edge in ["attach RESOURCE_HOST_2", "RESOURCE_HOST_2 joins the pool of RESOURCE_HOST_0", "boot web"] {
+        assert_eq!(graph.matches(&format!("[label=\"{edge}\"")).count(), 1, "{edge}: {graph}");
+    }
+    let json: Value =
+        serde_json::from_str(&shown.then("plan -s all.seq --json --host sim:hosts=2,spare=1").ends(0).stdout).unwrap();
+    let steps = json["tree"]["steps"][0]["preparation"]["steps"].as_array().unwrap();
+    let of = |id: &str| steps.iter().position(|step| step["id"] == id).unwrap_or_else(|| panic!("{id}: {json}"));
+    assert_eq!(steps[of("vm web/boot")]["needs"], serde_json::json!([of("vm web")]), "{json}");
+    let diff = xrt().args("prepare -s all.seq --diff --host sim:hosts=2,spare=1").run().ends(1);
+    assert_eq!(hosts(&diff), "RESOURCE_HOST_0 RESOURCE_HOST_1 RESOURCE_HOST_2", "{}", diff.stdout);
+    let ran = xrt().args("-s all.seq --host sim:hosts=2,spare=1").run().ends(0);
+    assert_eq!(ran.said("all"), ["pool of 3"]);
+    // Of a real one it is known once it was asked.
+    let simulator = simulator("hosts=3,spare=1");
+    let secret = |xrt: Xrt| {
+        xrt.env("XRT_HOST_PASSWORD", simulator.password().reveal()).env("XRT_PASSWORD", simulator.ssh_password().reveal())
+    };
+    let at = |option: &str| format!("{option} {} --host-keys ignore", simulator.url());
+    let diff = secret(xrt()).args(&format!("prepare -s all.seq --diff {}", at("--pool"))).run().ends(1);
+    assert_eq!(hosts(&diff), "RESOURCE_HOST_0 RESOURCE_HOST_1 RESOURCE_HOST_2", "{}", diff.stdout);
+    // Hosts that are named one by one are just those.
+    let two = format!("{},{} --host-keys ignore", at("--host").trim_end_matches(" --host-keys ignore"), simulator.spares()[0]);
+    let diff = secret(xrt()).args(&format!("prepare -s all.seq --diff {two}")).run().ends(1);
+    assert_eq!(hosts(&diff), "RESOURCE_HOST_0 RESOURCE_HOST_1", "{}", diff.stdout);
+    let ran = secret(xrt()).args(&format!("-s all.seq {two}")).run().ends(0);
+    assert_eq!(ran.said("all"), ["pool of 4"], "the pool of the one, and the other");
+}

@@ -62,6 +62,9 @@ pub struct Attached {
     pub lab: Arc<Lab>,
     /// What the first pool is, for people.
     shown: Vec<String>,
+    /// The hosts that were met: variable, address, and the option it comes from.
+    machines: Vec<(String, String, &'static str)>,
+    has_more: bool,
     simulators: Vec<crate::sim::Simulator>,
 }
 
@@ -69,6 +72,23 @@ impl Attached {
     /// What there is of hypervisors, for people: "host is host1, the master of a pool of 2 (xapi on 10.0.0.5)".
     pub fn shown(&self) -> Vec<String> {
         self.shown.clone()
+    }
+
+    /// Whether pools have hosts that nobody could know of before they were asked: what was read without them (`<allhosts/>`) is to be read
+    /// again.
+    pub fn has_more(&self) -> bool {
+        self.has_more
+    }
+
+    /// Sets the variables that say what was found.
+    ///
+    /// # Errors
+    /// What setting a variable gives.
+    pub fn set(&self, variables: &mut Variables) -> Result<()> {
+        if !self.simulators.is_empty() {
+            simulated_site(variables)?;
+        }
+        self.machines.iter().try_for_each(|(name, address, option)| variables.set_from(Layer::Flag, name, address, *option))
     }
 }
 
@@ -87,7 +107,8 @@ impl HostArgs {
     /// `Malformed`: an address.
     pub fn set(&self, variables: &mut Variables) -> Result<()> {
         let mut pools = 0;
-        for (number, given) in self.given()?.iter().enumerate() {
+        let all = self.given()?;
+        for (number, given) in all.iter().enumerate() {
             let name = match &given.wanted {
                 Wanted::Xapi(address) => address.machine(),
                 Wanted::Sim(_) => SIM.to_string(),
@@ -98,7 +119,12 @@ impl HostArgs {
                 pools += 1;
             }
         }
-        Ok(())
+        // How many hosts a simulated pool will have is known before it is there. Of a real one that is known once it was asked.
+        let simulated =
+            || all.iter().filter_map(|given| if let Wanted::Sim(options) = &given.wanted { Some(options) } else { None });
+        let further: usize = simulated().map(|options| options.hosts.saturating_sub(1) + options.spare).sum();
+        (all.len()..all.len() + further)
+            .try_for_each(|number| variables.set_from(Layer::Flag, &format!("RESOURCE_HOST_{number}"), SIM, "--host"))
     }
 
     fn given(&self) -> Result<Vec<Given>> {
@@ -171,7 +197,6 @@ impl AccessArgs {
                 estates.push(match &given.wanted {
                     Wanted::Xapi(address) => real(address, &way, mask)?,
                     Wanted::Sim(options) => {
-                        simulated_site(variables)?;
                         let simulated = simulated(options, &access, mask)?;
                         simulators.push(simulated.simulator);
                         spares.extend(simulated.spares);
@@ -183,10 +208,13 @@ impl AccessArgs {
         let wanted = given.iter().map(Given::is_met).zip(&estates).chain(spares.iter().map(|spare| (true, spare)));
         let mut met = meet(wanted, self.connect_timeout)?;
         let spares: Vec<Met> = met.split_off(estates.len()).into_iter().flatten().collect();
-        enter(&lab, variables, &given, &estates, (&met, &spares))?;
+        let machines = enter(&lab, &given, &estates, (&met, &spares));
+        let has_more = machines.iter().any(|(name, ..)| variables.get(name).is_none());
         let first = met.iter().flatten().next().map(shown);
         let shown = first.or_else(|| Some(format!("host is on {}", estates.first()?.name())));
-        Ok(Attached { lab, shown: shown.into_iter().collect(), simulators })
+        let attached = Attached { lab, shown: shown.into_iter().collect(), machines, has_more, simulators };
+        attached.set(variables)?;
+        Ok(attached)
     }
 
     /// What root's password on a host may be. One that somebody gave for this run is the only one.
@@ -332,14 +360,14 @@ fn explained(error: Error, name: &str) -> Error {
     Error { what, ..error }.help(help)
 }
 
-/// Puts what was named into the lab, under the names that sequences and scripts know.
+/// Puts what was named into the lab, under the names that sequences and scripts know. Returns the hosts that were met, with
+/// the variables that are to name them.
 fn enter(
     lab: &Lab,
-    variables: &mut Variables,
     given: &[Given],
     estates: &[Arc<Estate>],
     (met, spares): (&[Option<Met>], &[Met]),
-) -> Result<()> {
+) -> Vec<(String, String, &'static str)> {
     let mut known: Vec<&Met> = Vec::new();
     let mut called: Vec<Option<(&Met, &toolstack::Host)>> = Vec::new();
     let mut pools = 0;
@@ -369,6 +397,7 @@ fn enter(
             }
         }
     }
+    let mut machines = Vec::new();
     for (number, called) in called.iter().enumerate() {
         let name = format!("RESOURCE_HOST_{number}");
         match (called, given.get(number).map(|given| (given.option, &given.wanted))) {
@@ -377,13 +406,13 @@ fn enter(
                 lab.call(&*name, &met.estate, &host.reference);
                 if !matches!(of, Some((_, Wanted::Xapi(_)))) {
                     let option = of.map_or("a pool's members", |(option, _)| option);
-                    variables.set_from(Layer::Flag, &name, &host.address, option)?;
+                    machines.push((name, host.address.clone(), option));
                 }
             }
             (None, _) => {}
         }
     }
-    Ok(())
+    machines
 }
 
 /// The host that an address means: the one that has it, or else the master, to which a pool leads.
@@ -427,6 +456,11 @@ mod tests {
         let value = |name: &str| variables.lookup(name).unwrap().unwrap_or_default();
         let hosts = ["RESOURCE_HOST_0", "RESOURCE_HOST_1", "RESOURCE_HOST_2", "RESOURCE_HOST_3", "RESOURCE_POOL_0"].map(value);
         assert_eq!(hosts, ["p1", "h2", "[fe80::1]:8443", "", "p1"]);
+        let args = HostArgs { host: vec!["h1,sim:hosts=3,spare=1,h2".into()], ..HostArgs::default() };
+        let mut variables = Variables::built_in().unwrap();
+        args.set(&mut variables).unwrap();
+        let value = |number: u32| variables.lookup(&format!("RESOURCE_HOST_{number}")).unwrap().unwrap_or_default();
+        assert_eq!([0, 1, 2, 3, 4, 5, 6].map(value), ["h1", "sim", "h2", "sim", "sim", "sim", ""]);
     }
 
     #[test]

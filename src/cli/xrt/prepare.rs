@@ -5,20 +5,21 @@ use super::run::{RunArgs, go};
 use super::selection::SelectionArgs;
 use super::{Common, ScriptArgs};
 use crate::cli::access::AccessArgs;
+use crate::cli::hosts::Attached;
 use crate::cli::variables::VariableArgs;
 use crate::cli::{Io, signals, table};
 use crate::context::Context;
 use crate::error::{Blame, Error, Exit, Kind, Result};
 use crate::event::{Bus, Event, Fact, Level, Sink};
-use crate::lab::Lab;
 use crate::lab::prepare::{Graph, State, clean, record};
 use crate::report::{Verbosity, clean as clean_line, printable};
-use crate::run::survey;
+use crate::run::{Preparation, survey};
 use crate::secret::Mask;
 use crate::time::Cancel;
 use crate::vars::Variables;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -104,12 +105,11 @@ impl PrepareArgs {
 fn with_lab<T>(
     io: &Io,
     args: &PrepareArgs,
-    variables: Variables,
-    work: impl FnOnce(&Lab, &Context, &Variables) -> Result<T>,
+    mut variables: Variables,
+    work: impl FnOnce(&Attached, &Context, &Variables) -> Result<T>,
 ) -> Result<T> {
-    let (mask, cancel, mut variables) = (Mask::default(), Cancel::new(), variables);
+    let (mask, cancel) = (Mask::default(), Cancel::new());
     let attached = args.access.attach_all(io, &mut variables, &mask, &args.selection.shortcuts.hosts)?;
-    let lab = &attached.lab;
     signals::listen(
         cancel.clone(),
         |text| drop(writeln!(std::io::stderr(), "\n{text}")),
@@ -117,8 +117,8 @@ fn with_lab<T>(
     );
     let (bus, stream) = Bus::start(Box::new(Warnings), Vec::new(), mask, |_| ())?;
     let context = Context::new(bus, None, args.results.clone(), cancel);
-    let result = work(lab, &context, &variables);
-    lab.give_back(&context);
+    let result = work(&attached, &context, &variables);
+    attached.lab.give_back(&context);
     drop(context);
     stream.close();
     result
@@ -147,21 +147,33 @@ impl Sink for Warnings {
 /// `--diff`.
 fn compare(io: &Io, args: &PrepareArgs) -> Result<Exit> {
     let (_, catalog) = args.scripts.catalog()?;
-    let mut variables = args.variables.load(io)?;
-    args.selection.set(&mut variables)?;
     let file = args.selection.sequence.sequence.clone().unwrap_or_default();
-    let Some(mut chosen) = args.selection.settle(io, &catalog, &file, variables, None)? else { return Ok(Exit::Usage) };
+    let settle = |attached: Option<&Attached>| {
+        let mut variables = args.variables.load(io)?;
+        args.selection.set(&mut variables)?;
+        attached.map(|attached| attached.set(&mut variables)).transpose()?;
+        args.selection.settle(io, &catalog, &file, variables, None)
+    };
+    let Some(mut chosen) = settle(None)? else { return Ok(Exit::Usage) };
     let preparations = chosen.rounds.rest().preparations();
     if preparations.is_empty() {
         io.say("the sequence prepares nothing");
         return Ok(Exit::Passed);
     }
-    let graphs = with_lab(io, args, chosen.variables, |lab, context, variables| {
-        preparations
-            .iter()
-            .map(|(name, preparation)| Ok((name.clone(), survey(lab, variables, context, preparation)?)))
-            .collect::<Result<Vec<_>>>()
+    let graphs = with_lab(io, args, chosen.variables, |attached, context, variables| {
+        let survey = |preparations: &[(String, Arc<Preparation>)], variables: &Variables| {
+            let graph = |(name, preparation): &(String, Arc<Preparation>)| {
+                Ok((name.clone(), survey(&attached.lab, variables, context, preparation)?))
+            };
+            preparations.iter().map(graph).collect::<Result<Vec<_>>>().map(Some)
+        };
+        if !attached.has_more() {
+            return survey(&preparations, variables);
+        }
+        let Some(mut again) = settle(Some(attached))? else { return Ok(None) };
+        survey(&again.rounds.rest().preparations(), &again.variables)
     })?;
+    let Some(graphs) = graphs else { return Ok(Exit::Usage) };
     if args.json {
         let all: serde_json::Map<String, serde_json::Value> =
             graphs.iter().map(|(name, graph)| (name.clone(), serde_json::to_value(graph).unwrap_or_default())).collect();
@@ -208,7 +220,7 @@ fn remove(io: &Io, args: &PrepareArgs, results: &Path) -> Result<Exit> {
     let made = record::read(results)?;
     let mut variables = args.variables.load(io)?;
     args.selection.set(&mut variables)?;
-    let cleaned = with_lab(io, args, variables, |lab, context, _| Ok(clean(lab, &made, context)))?;
+    let cleaned = with_lab(io, args, variables, |attached, context, _| Ok(clean(&attached.lab, &made, context)))?;
     let left: Vec<_> = cleaned.left.iter().map(|left| left.made.clone()).collect();
     record::keep(results, &left)?;
     io.print(&format!("{} of {} undone\n", cleaned.undone, made.len()))?;

@@ -7,6 +7,7 @@ use super::resume::{Earlier, ResumeArgs, Settled};
 use super::selection::{Chosen, SelectionArgs};
 use super::{Common, ScriptArgs};
 use crate::cli::access::{AccessArgs, masked};
+use crate::cli::hosts::Attached;
 use crate::cli::variables::VariableArgs;
 use crate::cli::{Io, signals};
 use crate::diagnostic::Diagnostic;
@@ -164,8 +165,17 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
     let scripts = args.scripts.load()?;
     let catalog = Catalog::new(scripts.clone());
     let catalog = if args.no_check { catalog.unchecked() } else { catalog };
-    let chosen = args.choose(io, &catalog, earlier.seed())?;
-    let Some(Chosen { sequence, mut variables, rounds }) = chosen else { return Ok(Exit::Usage) };
+    let chosen = args.choose(io, &catalog, earlier.seed(), None)?;
+    let Some(mut chosen) = chosen else { return Ok(Exit::Usage) };
+    let mask = Mask::default();
+    let attached = args.access.attach_all(io, &mut chosen.variables, &mask, &args.selection.shortcuts.hosts)?;
+    if attached.has_more() && chosen.sequence.is_some() {
+        match args.choose(io, &catalog, earlier.seed(), Some(&attached))? {
+            Some(again) => chosen = again,
+            None => return Ok(Exit::Usage),
+        }
+    }
+    let Chosen { sequence, variables, rounds } = chosen;
     let windows = sequence.map(|sequence| sequence.windows).unwrap_or_default();
     let Settled { plan, mut further, resumed } = earlier.settle(rounds, args.pace.until_fail, &catalog)?;
     // Before `results/latest` is another.
@@ -173,8 +183,6 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
     for spec in &args.report {
         report::asked(spec)?;
     }
-    let mask = Mask::default();
-    let attached = args.access.attach_all(io, &mut variables, &mask, &args.selection.shortcuts.hosts)?;
     let lab = attached.lab.clone();
     let results = match &earlier {
         Earlier::Resumed(resuming) => Results::again(resuming.run(), &resuming.dir, &io.cwd())?,
@@ -254,9 +262,17 @@ fn without_password(host: &str) -> &str {
 
 impl RunArgs {
     /// What is to be run: the sequence, or the testcases. Nothing when something is wrong with it, which was shown.
-    fn choose(&self, io: &Io, catalog: &Catalog, recorded: Option<Option<u64>>) -> Result<Option<Chosen>> {
+    /// Once hypervisors were asked, with the machines that they are.
+    fn choose(
+        &self,
+        io: &Io,
+        catalog: &Catalog,
+        recorded: Option<Option<u64>>,
+        attached: Option<&Attached>,
+    ) -> Result<Option<Chosen>> {
         let mut variables = self.variables.load(io)?;
         self.selection.set(&mut variables)?;
+        attached.map(|attached| attached.set(&mut variables)).transpose()?;
         if let Some(file) = &self.selection.sequence.sequence {
             if let Some(word) = self.words.first() {
                 let error = Error::new(Kind::Malformed, format!("`{word}`: a sequence takes no arguments")).blame(Blame::User);
