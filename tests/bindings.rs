@@ -188,15 +188,46 @@ fn branches_share_a_guest() {
         "#,
     );
     assert_eq!(ran.outcome("t"), Outcome::Passed);
-    // Branches that reach their guests through one list take turns.
-    let ran = passes(
+}
+
+/// Each branch waits for what the other does, so that neither ends unless both run.
+#[test]
+fn branches_share_a_list_of_guests() {
+    for (all, first, second) in [
+        ("guests()", "all[0]", "all[1]"),
+        ("[]; for vm in guests() { all.push(vm); }", "all[0]", "all[1]"),
+        ("#{ a: guests()[0], b: guests()[1] }", "all.a", "all[\"b\"]"),
+    ] {
+        let ran = passes(&format!(
+            r#"
+            let all = {all};
+            let dir = vm.temp_dir();
+            let a = `touch ${{dir}}/a; until [ -e ${{dir}}/b ]; do sleep 0.01; done; echo a`;
+            let b = `touch ${{dir}}/b; until [ -e ${{dir}}/a ]; do sleep 0.01; done; echo b`;
+            let both = parallel([|| {first}.exec(a, #{{ timeout: "20s" }}), || {second}.exec(b, #{{ timeout: "20s" }})]);
+            check(both == ["a", "b"] && all.len() == 2, `${{both}}`);
+            "#
+        ));
+        assert_eq!(ran.outcome("t"), Outcome::Passed, "{all}");
+    }
+}
+
+#[test]
+fn a_list_that_a_branch_changes_is_not_used_by_another_meanwhile() {
+    let ran = local(
         r#"
         let all = guests();
-        let both = parallel([|| all[0].exec("sleep 0.2; echo 1"), || all[1].exec("sleep 0.2; echo 2")]);
-        check(both == ["1", "2"], `${both}`);
+        let dir = vm.temp_dir();
+        let holds = || { all.push(vm); all[0].exec(`touch ${dir}/a; until [ -e ${dir}/b ]; do sleep 0.01; done`); };
+        let comes = || {
+            vm.exec(`until [ -e ${dir}/a ]; do sleep 0.01; done`);
+            try { all[1].exec("true"); } catch { vm.exec(`touch ${dir}/b`); throw; }
+        };
+        parallel([holds, comes]);
         "#,
-    );
-    assert_eq!(ran.outcome("t"), Outcome::Passed);
+    )
+    .ends(3);
+    assert!(ran.reason("t").contains("a variable of its own first"), "{}", ran.transcript());
 }
 
 #[test]

@@ -7,10 +7,10 @@
 //!
 //! Here also two traps of the language are taken away. A loop variable that a closure captures is one variable for all rounds in
 //! stock Rhai, so that all closures saw the last value: each round gets its own ([`FRESH`]). And a captured variable is locked
-//! while a method of it runs, so that two branches could not use one guest: a closure gets its own copy of a handle
-//! ([`own_handles`]), which is the same guest.
+//! while a method of it runs: a closure gets its own copies of handles ([`Own`]).
 
-use super::{api, show};
+use super::own::{Changes, Own};
+use super::show;
 use crate::event::Local;
 use rhai::{
     AST, ASTFlags, ASTNode, CustomExpr, Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, FlowControl,
@@ -67,8 +67,7 @@ struct Body {
     block: Arc<Expr>,
     function: ImmutableString,
     source: ImmutableString,
-    /// Parameters of a closure that may be its own copies: nothing in this source assigns to these names.
-    own: Vec<ImmutableString>,
+    own: Own,
 }
 
 /// Takes what was written down about the last error on this thread. Whoever catches an error calls this, or the next card lies.
@@ -137,20 +136,11 @@ fn round(context: &mut EvalContext, inputs: &[Expression], state: &Dynamic) -> R
     result
 }
 
-/// Gives a closure its own copies of the handles that it captured.
-fn own_handles(context: &mut EvalContext, names: &[ImmutableString]) {
-    for name in names {
-        if let Some(variable) = context.scope_mut().get_mut(name).filter(|v| v.is_shared() && api::is_handle(v)) {
-            *variable = variable.flatten_clone();
-        }
-    }
-}
-
 fn body(context: &mut EvalContext, _: &[Expression], state: &Dynamic) -> RhaiResult {
     let Some(body) = state.read_lock::<Body>().map(|b| b.clone()) else {
         return Err("a function lost its body".into());
     };
-    own_handles(context, &body.own);
+    body.own.give(context);
     #[expect(deprecated, reason = "volatile, not deprecated; the version of rhai is pinned")]
     let result = context.eval_expression_tree_raw(&(&*body.block).into(), false);
     if let Err(error) = &result
@@ -208,13 +198,10 @@ pub fn guarded(engine: &Engine, ast: &AST) -> Result<AST, Box<EvalAltResult>> {
     let source = ImmutableString::from(ast.source().unwrap_or_default());
     let mut functions = Module::new();
     functions.set_id(source.clone());
-    let assigned = assigned_names(ast);
+    let changes = Changes::of(ast);
     for function in ast.iter_fn_def() {
         let block = statements_of(function);
-        let own = match function.name.starts_with(CLOSURE) {
-            true => function.params.iter().filter(|p| !assigned.contains(p.as_str())).cloned().collect(),
-            false => Vec::new(),
-        };
+        let own = Own::of(function, &changes);
         NEXT_BODY.set(Some(Body { block: Arc::new(block), function: function.name.clone(), source: source.clone(), own }));
         let stub = engine.compile(format!("fn stub() {{ {BODY} 0 }}"))?;
         let mut guarded = (**function).clone();
@@ -226,20 +213,6 @@ pub fn guarded(engine: &Engine, ast: &AST) -> Result<AST, Box<EvalAltResult>> {
     let mut out = AST::new(ast.statements().iter().map(statement), functions);
     out.set_source(source);
     Ok(out)
-}
-
-/// The variables that something in the source assigns to after their `let`.
-fn assigned_names(ast: &AST) -> HashSet<String> {
-    let mut names = HashSet::new();
-    ast.walk(&mut |path: &[ASTNode]| {
-        if let Some(ASTNode::Stmt(Stmt::Assignment(assignment))) = path.last()
-            && let Expr::Variable(variable, ..) = &assignment.1.lhs
-        {
-            names.insert(variable.1.to_string());
-        }
-        true
-    });
-    names
 }
 
 /// The variables that a closure in this statement captures.
@@ -363,12 +336,5 @@ mod tests {
         let captures = take_captures();
         let names: Vec<&str> = captures.iter().flat_map(|c| &c.locals).map(|l| l.name.as_str()).collect();
         assert_eq!((captures.len(), names), (1, vec!["later"]));
-    }
-
-    #[test]
-    fn a_name_that_something_assigns_to_is_found() {
-        let ast =
-            Engine::new().compile("fn f() { let a = 1; let b = 2; let g = || { a = 3; b.x = 1; }; } let c = 0; c += 1;").unwrap();
-        assert_eq!(assigned_names(&ast), ["a", "c"].map(String::from).into());
     }
 }

@@ -21,6 +21,7 @@ mod manual;
 mod many;
 mod mended;
 mod meta;
+mod own;
 mod show;
 mod source;
 mod syntax;

@@ -125,6 +125,10 @@ mod flow {
 
     /// Runs closures side by side and gives their values in order. All are waited for; then the first error goes on.
     ///
+    /// They share the variables around them. Any number of them can use one guest, or the guests of one list or map, at the same time,
+    /// as long as none of them changes that list or map. What one of them does change is nobody else's while a method of it runs:
+    /// another that needs it for longer than a moment ends with an error.
+    ///
     /// ```rhai
     /// let both = parallel([|| 1 + 1, || 2 + 2]);
     /// check(both == [2, 4], "in order");

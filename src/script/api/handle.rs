@@ -1,13 +1,16 @@
 //! Objects outside the script that its values stand for: what all of them have in common.
 //!
-//! To add an object: a line in each of the macros' lists.
+//! To add an object: its type in the list of `whichever`, and a line in the functions below.
 
 use crate::lab::{Disk, Guest, Host, Job, Network, Nic, Pool, Sim, Snapshot, Sr, Vif, Volume};
 use rhai::{Dynamic, Module};
 
 /// Does something with a value that is one of these types.
 macro_rules! whichever {
-    ($value:expr, [$($kind:ty),*], $with:expr) => {{
+    ($value:expr, $with:expr) => {
+        whichever!($value, $with, [Disk, Guest, Host, Job, Network, Nic, Pool, Sim, Snapshot, Sr, Vif, Volume])
+    };
+    ($value:expr, $with:expr, [$($kind:ty),*]) => {{
         $(if let Some(it) = $value.read_lock::<$kind>() {
             return Some($with(&*it));
         })*
@@ -32,9 +35,16 @@ pub fn name_types(module: &mut Module) {
         .set_custom_type::<Volume>("Volume");
 }
 
+/// Whether a value is a handle: an object outside the script, which all copies of the value mean alike.
+pub fn is_handle(value: &Dynamic) -> bool {
+    let is_one = |value: &Dynamic| whichever!(value, |_| ());
+    // Locked once for all of them: each try at what another thread has locked takes a while.
+    value.read_lock::<Dynamic>().is_some_and(|value| is_one(&value).is_some())
+}
+
 /// An object as it is shown; nothing for a value of the language's own.
 pub fn shown(value: &Dynamic) -> Option<String> {
-    whichever!(value, [Disk, Guest, Host, Job, Network, Nic, Pool, Sim, Snapshot, Sr, Vif, Volume], ToString::to_string)
+    whichever!(value, ToString::to_string)
 }
 
 /// What the toolstack calls an object; nothing for a value that it does not know.

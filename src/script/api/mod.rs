@@ -43,7 +43,7 @@ mod windows;
 use super::failure::{Raised, raise};
 use crate::context::Context;
 use crate::error::Result;
-use rhai::{Dynamic, Module, Shared};
+use rhai::{Module, Shared};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
@@ -81,7 +81,7 @@ pub const TABLE: &[Chapter] = &[
     ("windows", "what only a guest with Windows has: its registry, firewall, desktop, and PowerShell", windows::module),
 ];
 
-pub use handle::shown;
+pub use handle::{is_handle, shown};
 
 /// The value of a constant of the library.
 pub fn constant(name: &str) -> Option<i64> {
@@ -108,11 +108,6 @@ pub fn module() -> Shared<Module> {
         all.into()
     })
     .clone()
-}
-
-/// Whether a value is a handle: an object outside the script, which all copies of the value mean alike.
-pub fn is_handle(value: &Dynamic) -> bool {
-    handle::shown(value).is_some()
 }
 
 /// What a script sees of what the library did for it.
