@@ -36,7 +36,10 @@ const LOOK_EVERY: u64 = 64;
 
 /// What all engines share: the library, the places that scripts are imported from, and what has been compiled already.
 pub struct Scripts {
-    modules: Vec<Shared<Module>>,
+    /// The language's own functions.
+    pub language: Shared<Module>,
+    /// What stands before those, and what is written in scripts itself.
+    pub more: Vec<Shared<Module>>,
     stdlib_dir: Option<PathBuf>,
     /// Folders that an import is looked for in, after the folder of the importing file.
     pub roots: Vec<PathBuf>,
@@ -77,15 +80,15 @@ impl Scripts {
     /// # Errors
     /// A file of the standard library (or of `stdlib_dir`, which replaces it) does not compile.
     pub fn new(roots: Vec<PathBuf>, stdlib_dir: Option<PathBuf>) -> Result<Arc<Scripts>> {
-        let standard = StandardPackage::new().as_shared_module();
-        let modules = vec![standard, mended::module().into(), api::module()];
-        let mut scripts = Scripts { modules, stdlib_dir, roots, compiled: Mutex::default(), checker: Checker::default() };
+        let language = StandardPackage::new().as_shared_module();
+        let more = vec![mended::module().into()];
+        let mut scripts = Scripts { language, more, stdlib_dir, roots, compiled: Mutex::default(), checker: Checker::default() };
         for (name, text) in scripts.stdlib_files()? {
             let engine = scripts.bare_engine();
             let ast = scripts.parse(&engine, &name, &text).map_err(|d| Error::new(Kind::Malformed, d.headline()))?;
             let module = Module::eval_ast_as_new(Scope::new(), &ast, &engine)
                 .map_err(|e| Error::new(Kind::Malformed, format!("{name}: {}", super::failure::message(&e))))?;
-            scripts.modules.push(module.into());
+            scripts.more.push(module.into());
         }
         Ok(Arc::new(scripts))
     }
@@ -118,7 +121,7 @@ impl Scripts {
     /// An engine with the library and the guards, for no testcase: compiling, `meta()`, listing names.
     pub fn bare_engine(&self) -> Engine {
         let mut engine = Engine::new_raw();
-        for module in &self.modules {
+        for module in [&self.language, &api::module()].into_iter().chain(&self.more) {
             engine.register_global_module(module.clone());
         }
         guard::install(&mut engine);

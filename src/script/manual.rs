@@ -80,9 +80,9 @@ impl Manual {
     pub fn of(scripts: &Scripts) -> Result<Manual> {
         let mut chapters: Vec<Chapter> = Vec::new();
         let mut entries = Vec::new();
-        for (name, about, module) in api::TABLE {
+        for (name, about, functions) in api::TABLE {
             chapters.push(Chapter { name: (*name).into(), about: (*about).into() });
-            entries.extend(native(name, module().into()));
+            entries.extend(native(name, Module::from_manifest(functions).into()));
         }
         for (file, text) in scripts.stdlib_files()? {
             let chapter = file.rsplit(['/', ':']).next().unwrap_or_default().trim_end_matches(".rhai").to_string();

@@ -6,16 +6,14 @@ use crate::script::failure::{Raised, misuse, raise};
 use crate::script::show;
 use crate::unit;
 use rhai::plugin::*;
-use rhai::{Array, Blob, Dynamic, Module};
+use rhai::{Array, Blob, Dynamic};
 
-pub fn module() -> Module {
-    exported_module!(data)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(data);
 
 /// The largest local file that a script can read into a text.
 const LARGEST_READ: u64 = 64 << 20;
 
-#[export_module]
+#[export_module(manifest)]
 mod data {
     /// 1024 bytes.
     pub const KIB: i64 = 1 << 10;

@@ -7,13 +7,11 @@ use super::{json, option};
 use crate::lab::{DestroyOptions, Disk, FormatOptions, Guest, NewDiskOptions, Size, Sr};
 use crate::script::failure::Raised;
 use rhai::plugin::*;
-use rhai::{Array, Dynamic, Map, Module};
+use rhai::{Array, Dynamic, Map};
 
-pub fn module() -> Module {
-    exported_module!(disk)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(disk);
 
-#[export_module]
+#[export_module(manifest)]
 mod disk {
     use crate::lab::Volume;
 

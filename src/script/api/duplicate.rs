@@ -6,8 +6,8 @@ use super::guest::told;
 use super::option;
 use crate::lab::{CopyOptions, Guest};
 use crate::script::failure::Raised;
+use rhai::Map;
 use rhai::plugin::*;
-use rhai::{Map, Module};
 use serde::Deserialize;
 
 /// What goes with a guest.
@@ -17,11 +17,9 @@ struct UninstallOptions {
     keep_disks: bool,
 }
 
-pub fn module() -> Module {
-    exported_module!(duplicate)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(duplicate);
 
-#[export_module]
+#[export_module(manifest)]
 mod duplicate {
     /// Makes a guest like this one, with a name that no other has. It is down; it shares with this one what can be shared, and has MAC
     /// addresses of its own. The guest has to be down.

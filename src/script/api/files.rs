@@ -8,14 +8,12 @@ use crate::lab::{Guest, WriteOptions};
 use crate::script::failure::{Raised, misuse};
 use crate::script::show;
 use rhai::plugin::*;
-use rhai::{Array, Blob, Dynamic, ImmutableString, Map, Module};
+use rhai::{Array, Blob, Dynamic, ImmutableString, Map};
 use std::path::Path;
 
-pub fn module() -> Module {
-    exported_module!(files)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(files);
 
-#[export_module]
+#[export_module(manifest)]
 mod files {
     /// Reads a text file of the guest, of at most 64 MiB.
     ///

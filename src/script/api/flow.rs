@@ -11,7 +11,7 @@ use crate::script::{engine, guard, show};
 use crate::time::Cancel;
 use crate::unit;
 use rhai::plugin::*;
-use rhai::{Array, Dynamic, EvalAltResult, FnPtr, Map, Module};
+use rhai::{Array, Dynamic, EvalAltResult, FnPtr, Map};
 use std::time::{Duration, Instant};
 
 /// How long `eventually` waits, and how often it looks, when nobody says otherwise.
@@ -32,11 +32,9 @@ struct WaitOptions {
 /// How many branches `parallel` runs at once at most.
 const MOST_BRANCHES: usize = 256;
 
-pub fn module() -> Module {
-    exported_module!(flow)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(flow);
 
-#[export_module]
+#[export_module(manifest)]
 mod flow {
     /// Marks a step in the log, runs it, and gives its value.
     ///

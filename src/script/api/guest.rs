@@ -7,18 +7,16 @@ use crate::error::Result;
 use crate::lab::{Ended, ExecOptions, Guest, JobOptions};
 use crate::script::failure::{Raised, raise};
 use rhai::plugin::*;
-use rhai::{Array, Dynamic, Map, Module};
+use rhai::{Array, Dynamic, Map};
 
-pub fn module() -> Module {
-    exported_module!(guest)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(guest);
 
 /// What a script sees of what the library did for it.
 pub(super) fn told<T>(vm: &Guest, result: Result<T>) -> Raised<T> {
     result.map_err(|error| raise(vm.context(), &error))
 }
 
-#[export_module]
+#[export_module(manifest)]
 mod guest {
     use crate::lab::Job;
 

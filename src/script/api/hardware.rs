@@ -7,13 +7,11 @@ use super::option;
 use crate::lab::{Guest, MemoryOptions, Size, VcpuOptions, WaitOptions};
 use crate::script::failure::{Raised, misuse};
 use rhai::plugin::*;
-use rhai::{Dynamic, Map, Module};
+use rhai::{Dynamic, Map};
 
-pub fn module() -> Module {
-    exported_module!(hardware)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(hardware);
 
-#[export_module]
+#[export_module(manifest)]
 mod hardware {
     /// Gives the guest so many virtual processors from its next start. It has to be down.
     ///

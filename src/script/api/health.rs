@@ -6,14 +6,12 @@ use super::guest::told;
 use super::option;
 use crate::lab::{Guest, WaitOptions};
 use crate::script::failure::Raised;
+use rhai::Map;
 use rhai::plugin::*;
-use rhai::{Map, Module};
 
-pub fn module() -> Module {
-    exported_module!(health)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(health);
 
-#[export_module]
+#[export_module(manifest)]
 mod health {
     /// Compares what the guest sees with what its hypervisor gives it: processors, memory, network interfaces. What is a little off is
     /// a warning, what is wrong fails the testcase.

@@ -8,22 +8,20 @@ use crate::lab::{Host, ImportOptions, MachineOptions, SrOptions, XeOptions};
 use crate::script::case::Case;
 use crate::script::failure::{Raised, raise};
 use rhai::plugin::*;
-use rhai::{Array, Dynamic, Map, Module};
+use rhai::{Array, Dynamic, Map};
 use std::path::Path;
 
 /// The variable that says what guests are when nobody says.
 const USUAL_DISTRO: &str = "DEFAULT_GUEST_DISTRO";
 
-pub fn module() -> Module {
-    exported_module!(host)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(host);
 
 /// Objects of the library as a list of a script.
 pub(super) fn list<T: Clone + Send + Sync + 'static>(all: Vec<T>) -> Array {
     all.into_iter().map(Dynamic::from).collect()
 }
 
-#[export_module]
+#[export_module(manifest)]
 mod host {
     use crate::lab::{Guest, Sr};
 

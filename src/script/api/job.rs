@@ -7,13 +7,11 @@ use super::option;
 use crate::lab::{Job, WaitOptions};
 use crate::script::failure::Raised;
 use rhai::plugin::*;
-use rhai::{Dynamic, Map, Module};
+use rhai::{Dynamic, Map};
 
-pub fn module() -> Module {
-    exported_module!(job)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(job);
 
-#[export_module]
+#[export_module(manifest)]
 mod job {
     /// Gives the command of the job.
     ///

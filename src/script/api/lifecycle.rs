@@ -11,13 +11,11 @@ use crate::script::failure::{Raised, misuse, raise};
 use crate::script::show;
 use crate::toolstack::PowerState;
 use rhai::plugin::*;
-use rhai::{Array, Map, Module};
+use rhai::{Array, Map};
 
-pub fn module() -> Module {
-    exported_module!(lifecycle)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(lifecycle);
 
-#[export_module]
+#[export_module(manifest)]
 mod lifecycle {
     /// Starts the guest on a host that its pool chooses, and waits, at most 15 minutes, until it answers.
     ///

@@ -7,13 +7,11 @@ use super::option;
 use crate::lab::{Guest, MigrateOptions};
 use crate::script::failure::Raised;
 use rhai::plugin::*;
-use rhai::{Dynamic, Map, Module};
+use rhai::{Dynamic, Map};
 
-pub fn module() -> Module {
-    exported_module!(migration)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(migration);
 
-#[export_module]
+#[export_module(manifest)]
 mod migration {
     /// Moves the guest to a host, or one of this name, while it runs, and waits, at most 6 minutes, until it answers there. It fails
     /// when the guest was started anew instead.

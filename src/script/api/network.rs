@@ -7,13 +7,11 @@ use super::{json, option, told};
 use crate::lab::{BondOptions, Host, Network, NetworkOptions, VlanOptions};
 use crate::script::failure::Raised;
 use rhai::plugin::*;
-use rhai::{Array, Map, Module};
+use rhai::{Array, Map};
 
-pub fn module() -> Module {
-    exported_module!(network)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(network);
 
-#[export_module]
+#[export_module(manifest)]
 mod network {
     use crate::lab::Nic;
 

@@ -6,13 +6,11 @@ use super::{option, told};
 use crate::lab::{IpOptions, Nic};
 use crate::script::failure::Raised;
 use rhai::plugin::*;
-use rhai::{Dynamic, Map, Module};
+use rhai::{Dynamic, Map};
 
-pub fn module() -> Module {
-    exported_module!(nic)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(nic);
 
-#[export_module]
+#[export_module(manifest)]
 mod nic {
     use crate::lab::Network;
 

@@ -8,13 +8,11 @@ use crate::lab::{HaOptions, JoinOptions, MasterOptions, Pool, SrOptions};
 use crate::script::case::Case;
 use crate::script::failure::Raised;
 use rhai::plugin::*;
-use rhai::{Array, Map, Module};
+use rhai::{Array, Map};
 
-pub fn module() -> Module {
-    exported_module!(pool)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(pool);
 
-#[export_module]
+#[export_module(manifest)]
 mod pool {
     use crate::lab::{Host, Sr};
 

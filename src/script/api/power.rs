@@ -6,14 +6,12 @@ use super::guest::told;
 use super::option;
 use crate::lab::{Guest, PowerOptions, WaitOptions};
 use crate::script::failure::Raised;
+use rhai::Map;
 use rhai::plugin::*;
-use rhai::{Map, Module};
 
-pub fn module() -> Module {
-    exported_module!(power)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(power);
 
-#[export_module]
+#[export_module(manifest)]
 mod power {
     /// Tells whether the guest answers within a minute. A refused login is an error.
     ///

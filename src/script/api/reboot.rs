@@ -5,14 +5,12 @@
 use super::{option, told};
 use crate::lab::{Host, PowerOptions, RebootOptions, WaitOptions};
 use crate::script::failure::Raised;
+use rhai::Map;
 use rhai::plugin::*;
-use rhai::{Map, Module};
 
-pub fn module() -> Module {
-    exported_module!(reboot)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(reboot);
 
-#[export_module]
+#[export_module(manifest)]
 mod reboot {
     /// Has the host take guests again.
     ///

@@ -6,14 +6,12 @@ use super::json;
 use super::told;
 use crate::lab::{Host, Network, Nic, Pool, Sr, Volume};
 use crate::script::failure::Raised;
+use rhai::Dynamic;
 use rhai::plugin::*;
-use rhai::{Dynamic, Module};
 
-pub fn module() -> Module {
-    exported_module!(record)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(record);
 
-#[export_module]
+#[export_module(manifest)]
 mod record {
     /// Gives a field of the host's record.
     ///

@@ -7,14 +7,12 @@ use crate::metric::Measurement;
 use crate::script::case::Case;
 use crate::script::failure::{Ended, Raised, judge, judged, misuse, skip as skipping};
 use rhai::plugin::*;
-use rhai::{Array, Dynamic, FnPtr, Map, Module};
+use rhai::{Array, Dynamic, FnPtr, Map};
 use serde::Deserialize;
 
-pub fn module() -> Module {
-    exported_module!(result)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(result);
 
-#[export_module]
+#[export_module(manifest)]
 mod result {
     /// Ends the testcase as failed: the product is at fault.
     ///

@@ -8,13 +8,11 @@ use crate::script::case::Case;
 use crate::script::failure::Raised;
 use crate::script::show;
 use rhai::plugin::*;
-use rhai::{Array, Dynamic, Module};
+use rhai::{Array, Dynamic};
 
-pub fn module() -> Module {
-    exported_module!(sim)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(sim);
 
-#[export_module]
+#[export_module(manifest)]
 mod sim {
     /// Gives the simulator behind the first pool of this run. On a real pool what is asked of it skips the testcase.
     ///

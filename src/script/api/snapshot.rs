@@ -7,13 +7,11 @@ use super::json;
 use crate::lab::{Guest, Snapshot};
 use crate::script::failure::Raised;
 use rhai::plugin::*;
-use rhai::{Array, Dynamic, Module};
+use rhai::{Array, Dynamic};
 
-pub fn module() -> Module {
-    exported_module!(snapshot)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(snapshot);
 
-#[export_module]
+#[export_module(manifest)]
 mod snapshot {
     /// Keeps what is on the guest's disks now, and gives the snapshot.
     ///

@@ -8,7 +8,7 @@ use super::{option, told};
 use crate::lab::{Size, Sr, WaitOptions};
 use crate::script::failure::Raised;
 use rhai::plugin::*;
-use rhai::{Array, Map, Module};
+use rhai::{Array, Map};
 use serde::Deserialize;
 
 /// What a virtual disk is to be.
@@ -19,11 +19,9 @@ struct VolumeOptions {
     size: Size,
 }
 
-pub fn module() -> Module {
-    exported_module!(sr)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(sr);
 
-#[export_module]
+#[export_module(manifest)]
 mod sr {
     use crate::lab::Volume;
 

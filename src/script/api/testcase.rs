@@ -5,14 +5,12 @@ use crate::lab::Guest;
 use crate::script::case::{Aimed, Case};
 use crate::script::failure::{Raised, misuse, raise};
 use crate::script::show;
+use rhai::Dynamic;
 use rhai::plugin::*;
-use rhai::{Dynamic, Module};
 
-pub fn module() -> Module {
-    exported_module!(testcase)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(testcase);
 
-#[export_module]
+#[export_module(manifest)]
 mod testcase {
     /// Writes a line into the testcase's log.
     ///

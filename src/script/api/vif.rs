@@ -7,13 +7,11 @@ use super::{json, option};
 use crate::lab::{Guest, Network, NewVifOptions, Vif};
 use crate::script::failure::Raised;
 use rhai::plugin::*;
-use rhai::{Array, Dynamic, Map, Module};
+use rhai::{Array, Dynamic, Map};
 
-pub fn module() -> Module {
-    exported_module!(vif)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(vif);
 
-#[export_module]
+#[export_module(manifest)]
 mod vif {
     /// Gives the network interfaces of the guest, by number.
     ///

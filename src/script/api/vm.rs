@@ -7,13 +7,11 @@ use super::json;
 use crate::lab::{Guest, Host};
 use crate::script::failure::Raised;
 use rhai::plugin::*;
-use rhai::{Array, Dynamic, Module};
+use rhai::{Array, Dynamic};
 
-pub fn module() -> Module {
-    exported_module!(vm)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(vm);
 
-#[export_module]
+#[export_module(manifest)]
 mod vm {
     /// Gives what the guest does now: "UP", "DOWN", "PAUSED" or "SUSPENDED". A machine known by its address only is "UP" when it
     /// answers, else "DOWN".

@@ -6,14 +6,12 @@ use super::guest::signed;
 use super::{option, told};
 use crate::lab::{Size, Volume};
 use crate::script::failure::Raised;
+use rhai::Dynamic;
 use rhai::plugin::*;
-use rhai::{Dynamic, Module};
 
-pub fn module() -> Module {
-    exported_module!(volume)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(volume);
 
-#[export_module]
+#[export_module(manifest)]
 mod volume {
     /// Gives the name of the virtual disk.
     ///

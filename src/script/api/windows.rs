@@ -8,13 +8,11 @@ use crate::lab::{ExecOptions, Guest, RegData, RegPlace};
 use crate::script::failure::{Raised, misuse};
 use crate::script::show;
 use rhai::plugin::*;
-use rhai::{Array, Dynamic, ImmutableString, Map, Module};
+use rhai::{Array, Dynamic, ImmutableString, Map};
 
-pub fn module() -> Module {
-    exported_module!(windows)
-}
+pub const FUNCTIONS: &ModuleManifest = exported_manifest!(windows);
 
-#[export_module]
+#[export_module(manifest)]
 mod windows {
     /// Gives the major and minor version of Windows: "6.1", "10.0".
     ///

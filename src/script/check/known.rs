@@ -1,24 +1,25 @@
 //! The names that every script may use, with what they take and give: made once, from the registration of the functions.
 
 use super::super::engine::Scripts;
-use super::super::manual;
+use super::super::{api, manual};
 use crate::name;
-use rhai::Engine;
-use rhai::packages::{Package, StandardPackage};
+use rhai::{Engine, Module, Shared};
 use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
 
 /// Names that the language treats in its own way, with any number of arguments.
 const SPECIAL: [&str; 12] =
     ["Fn", "call", "curry", "debug", "eval", "is_def_fn", "is_def_var", "is_shared", "print", "to_debug", "to_string", "type_of"];
 
-/// What every script may name.
+/// What every script may name. What a name takes and gives is read when a script first has it: most have a few of many hundreds.
 pub struct Known {
-    functions: HashMap<String, Vec<Form>>,
-    properties: HashMap<String, Vec<Property>>,
-    /// Names of our own free functions: those of the library's chapters.
-    own: HashSet<String>,
+    /// The functions of the language, and those that are written in scripts or mend the language's.
+    language: Engine,
+    more: Engine,
+    /// Under every name, its forms: of a property "get$name" and "set$name".
+    names: HashMap<String, OnceLock<Vec<Form>>>,
     /// Types that something can be called on.
-    types: HashSet<String>,
+    types: OnceLock<HashSet<String>>,
 }
 
 /// One way to call a function: all its parameters, the receiver of a method first.
@@ -34,12 +35,6 @@ pub struct Form {
     pub options: Vec<String>,
     /// One of the language's own, which are called in both ways.
     is_language: bool,
-}
-
-struct Property {
-    receiver: String,
-    value: Option<String>,
-    is_writable: bool,
 }
 
 /// What asking for a property of a type gave.
@@ -67,6 +62,15 @@ impl Form {
     pub fn takes(&self, given: &[Option<&str>]) -> bool {
         self.params.len() == given.len() && self.params.iter().zip(given).all(|((_, kind), given)| fits(kind, *given))
     }
+
+    /// The type that it is called on, if on any.
+    fn receiver(&self) -> Option<&str> {
+        self.params.first().filter(|_| self.is_method || self.is_language).map(|(_, kind)| kind.as_str())
+    }
+
+    fn is_on(&self, kind: Option<&str>) -> bool {
+        self.params.first().is_some_and(|(_, receiver)| fits(receiver, kind))
+    }
 }
 
 fn fits(wanted: &str, given: Option<&str>) -> bool {
@@ -75,31 +79,27 @@ fn fits(wanted: &str, given: Option<&str>) -> bool {
 
 impl Known {
     pub fn of(scripts: &Scripts) -> Known {
-        let mut known = Known { functions: HashMap::new(), properties: HashMap::new(), own: HashSet::new(), types: HashSet::new() };
-        let ours = forms(&scripts.bare_engine(), false);
-        known.own = ours.iter().filter(|(_, form)| !form.is_method).map(|(name, _)| name.clone()).collect();
-        let mut language = Engine::new_raw();
-        language.register_global_module(StandardPackage::new().as_shared_module());
-        for (name, form) in ours.into_iter().chain(forms(&language, true)) {
-            known.add(name, form);
-        }
-        known
+        let engine = |modules: &[Shared<Module>]| {
+            let mut engine = Engine::new_raw();
+            modules.iter().for_each(|module| _ = engine.register_global_module(module.clone()));
+            engine
+        };
+        let language = engine(std::slice::from_ref(&scripts.language));
+        let more = engine(&scripts.more);
+        let named = |engine: &Engine| engine.collect_fn_metadata(None, |info| Some(info.metadata.name.to_string()), true);
+        let names = api::names().map(str::to_string).chain(named(&language)).chain(named(&more));
+        let names = names.map(|name| (name, OnceLock::new())).collect();
+        Known { language, more, names, types: OnceLock::new() }
     }
 
-    fn add(&mut self, name: String, form: Form) {
-        if let Some((_, kind)) = form.params.first().filter(|_| form.is_method || form.is_language) {
-            self.types.insert(kind.clone());
-        }
-        let receiver = |form: &Form| form.params.first().map_or("any".to_string(), |(_, kind)| kind.clone());
-        if let Some(property) = name.strip_prefix("get$") {
-            let found = Property { receiver: receiver(&form), value: form.returns, is_writable: false };
-            self.properties.entry(property.to_string()).or_default().push(found);
-        } else if let Some(property) = name.strip_prefix("set$") {
-            let found = Property { receiver: receiver(&form), value: None, is_writable: true };
-            self.properties.entry(property.to_string()).or_default().push(found);
-        } else {
-            self.functions.entry(name).or_default().push(form);
-        }
+    /// The forms of the names that are wanted, each with its name.
+    fn read(&self, is_wanted: impl Fn(&str) -> bool + Copy) -> Vec<(String, Form)> {
+        let mut ours = Engine::new_raw();
+        ours.register_global_module(api::documented(is_wanted).into());
+        let mut found = forms(&ours, false, is_wanted);
+        found.extend(forms(&self.more, false, is_wanted));
+        found.extend(forms(&self.language, true, is_wanted));
+        found
     }
 
     pub fn is_special(name: &str) -> bool {
@@ -107,17 +107,18 @@ impl Known {
     }
 
     pub fn forms(&self, name: &str) -> &[Form] {
-        self.functions.get(name).map_or(&[], Vec::as_slice)
+        let read = || self.read(|other| other == name).into_iter().map(|(_, form)| form).collect();
+        self.names.get(name).map_or(&[], |forms| forms.get_or_init(read))
     }
 
-    /// Whether a closure given to this function runs without a `this`.
+    /// Whether a closure given to this function runs without a `this`: one of the library's free functions.
     pub fn is_free(&self, name: &str) -> bool {
-        self.own.contains(name)
+        self.forms(name).iter().any(|form| !form.is_language && !form.is_method)
     }
 
     /// The forms that are methods of a type, or of any when it is not known.
     pub fn methods(&self, name: &str, of: Option<&str>) -> impl Iterator<Item = &Form> {
-        self.forms(name).iter().filter(move |form| form.params.first().is_some_and(|(_, kind)| fits(kind, of)))
+        self.forms(name).iter().filter(move |form| form.is_on(of))
     }
 
     /// The options that a function with so many arguments takes as this one; none when that is not known, or a map there is none of
@@ -138,49 +139,40 @@ impl Known {
     }
 
     pub fn property(&self, name: &str, of: &str, to_write: bool) -> Found<'_> {
-        let all = self.properties.get(name).map_or(&[][..], Vec::as_slice);
-        let mut mine = all.iter().filter(|p| fits(&p.receiver, Some(of)));
-        if to_write {
-            return match (mine.clone().any(|p| p.is_writable), mine.next()) {
-                (true, _) => Found::Readable(None),
-                (false, Some(_)) => Found::ReadOnly,
-                (false, None) => Found::Missing,
-            };
+        let mine = |prefix: &str| self.forms(&format!("{prefix}{name}")).iter().find(|form| form.is_on(Some(of)));
+        match (mine("get$"), mine("set$")) {
+            (_, Some(_)) if to_write => Found::Readable(None),
+            (Some(_), None) if to_write => Found::ReadOnly,
+            (Some(form), _) => Found::Readable(form.returns.as_deref()),
+            (None, _) => Found::Missing,
         }
-        mine.find(|p| !p.is_writable).map_or(Found::Missing, |p| Found::Readable(p.value.as_deref()))
     }
 
     /// Whether anything is known of a type's functions and properties.
     pub fn has_type(&self, kind: &str) -> bool {
-        self.types.contains(kind)
+        let receivers = || self.read(|_| true).iter().filter_map(|(_, form)| form.receiver().map(str::to_string)).collect();
+        self.types.get_or_init(receivers).contains(kind)
     }
 
     /// Whether any type has such a property.
     pub fn has_property(&self, name: &str) -> bool {
-        self.properties.contains_key(name)
+        ["get$", "set$"].iter().any(|prefix| self.names.contains_key(&format!("{prefix}{name}")))
     }
 
     /// The nearest free function.
     pub fn near_function<'a>(&'a self, name: &str, more: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-        let all = self
-            .functions
-            .iter()
-            .filter(|(_, forms)| forms.iter().any(|f| !f.is_method || f.is_language))
-            .map(|(name, _)| name.as_str());
-        name::nearest(name, sorted(all.filter(|n| is_word(n)).chain(more)))
+        let is_free = |name: &str| is_word(name) && self.forms(name).iter().any(|form| !form.is_method || form.is_language);
+        let all = self.names.keys().map(String::as_str).filter(|name| is_free(name));
+        name::nearest(name, sorted(all.chain(more)))
     }
 
     /// The nearest method or property of a type, or of any; with whether it is a property.
     pub fn near_member(&self, name: &str, of: Option<&str>) -> Option<(&str, bool)> {
-        let methods = self.functions.iter().filter(|(_, forms)| {
-            forms.iter().any(|f| {
-                (f.is_method || f.is_language) && f.params.first().is_some_and(|(_, kind)| kind != "any" && fits(kind, of))
-            })
-        });
-        let properties = self.properties.iter().filter(|(_, all)| all.iter().any(|p| p.receiver != "any" && fits(&p.receiver, of)));
-        let methods: Vec<&str> = methods.map(|(name, _)| name.as_str()).filter(|n| is_word(n)).collect();
-        let properties: Vec<&str> = properties.map(|(name, _)| name.as_str()).collect();
-        let near = name::nearest(name, sorted(methods.iter().chain(&properties).copied()))?;
+        let is_on = |form: &Form| form.receiver().is_some_and(|kind| kind != "any" && fits(kind, of));
+        let all = || self.names.iter().filter(|(name, _)| self.forms(name).iter().any(is_on)).map(|(name, _)| name.as_str());
+        let methods: Vec<&str> = all().filter(|name| is_word(name)).collect();
+        let properties = all().filter_map(|name| name.strip_prefix("get$").or_else(|| name.strip_prefix("set$")));
+        let near = name::nearest(name, sorted(methods.iter().copied().chain(properties)))?;
         Some((near, !methods.contains(&near)))
     }
 }
@@ -200,12 +192,15 @@ fn options<T: AsRef<str>>(comments: &[T]) -> Vec<String> {
     names.map(str::to_string).collect()
 }
 
-/// All functions of an engine: of the standard packages, or of the others.
-fn forms(engine: &Engine, is_language: bool) -> Vec<(String, Form)> {
+/// The functions of an engine that are wanted: of the standard packages, or of the others.
+fn forms(engine: &Engine, is_language: bool, is_wanted: impl Fn(&str) -> bool + Copy) -> Vec<(String, Form)> {
     engine.collect_fn_metadata(
         None,
         |info| {
             let m = info.metadata;
+            if !is_wanted(&m.name) {
+                return None;
+            }
             let mut params: Vec<(String, String)> = m.params_info.iter().map(|p| param(p)).collect();
             // Some of the language's own are registered without a word on their parameters.
             params.resize(m.num_params, ("value".into(), "any".into()));
