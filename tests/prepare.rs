@@ -1,5 +1,6 @@
 //! Preparing: what a sequence asks for is made on a simulated pool, by the program itself, once and not twice, and removed again.
 
+use crate::support::poll;
 use crate::support::xrt::{Ran, Xrt};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -80,7 +81,7 @@ fn there(simulator: &Simulator) -> BTreeSet<String> {
     let srs = xapi.srs(watch).unwrap();
     all.extend(srs.iter().filter(|sr| sr.is_shared).map(|sr| format!("SR {} of {}", sr.name, sr.plugs.len())));
     for sr in srs.iter().filter(|sr| sr.content == "user") {
-        all.extend(xapi.volumes(&sr.reference, watch).unwrap().iter().map(|volume| format!("VDI {}", volume.uuid)));
+        all.extend(xapi.volumes(&sr.reference, watch).unwrap().iter().map(|volume| format!("VDI {} {}", volume.name, volume.uuid)));
     }
     let default = xapi.pool(watch).unwrap().default_sr;
     all.extend(srs.iter().filter(|sr| Some(&sr.reference) == default.as_ref()).map(|sr| format!("default {}", sr.name)));
@@ -220,4 +221,44 @@ fn all_hosts_are_those_that_are_there() {
     assert_eq!(hosts(&diff), "RESOURCE_HOST_0 RESOURCE_HOST_1", "{}", diff.stdout);
     let ran = secret(xrt()).args(&format!("-s all.seq {two}")).run().ends(0);
     assert_eq!(ran.said("all"), ["pool of 4"], "the pool of the one, and the other");
+}
+
+/// Everything of which it is known only afterwards that it is there is found by what was written down before it was made.
+#[test]
+fn what_was_being_made_when_the_run_was_killed_is_removed() {
+    let bonded = POOL.replace("name=\"Management\"><NIC/>", "name=\"Management\"><NIC/><NIC/>");
+    // The call after something was made that never comes back, and what is then there. Until it is finished it is named after the run.
+    let (vm, passing) = (["VM ", "template "], " (20");
+    let windows = [
+        ("VM.get_uuid", vm, passing),
+        ("VM.set_name_label", vm, passing),
+        ("VDI.get_uuid", ["VDI web 1"; 2], passing),
+        ("SR.get_uuid", ["SR "; 2], passing),
+        ("network.get_uuid", ["network "; 2], "Management 1500"),
+        ("Bond.get_uuid", ["NIC "; 2], "bond0"),
+        ("VLAN.get_uuid", ["NIC "; 2], "Some(42)"),
+        ("host.get_uuid", ["host "; 2], "host3"),
+    ];
+    std::thread::scope(|scope| {
+        for (call, starts, sign) in windows {
+            let bonded = &bonded;
+            scope.spawn(move || {
+                let simulator = simulator(&format!("hosts=2,guests=0,spare=1,trouble=delay:{call}=600s"));
+                let before = there(&simulator);
+                let nics = "-D NICS/NIC1/NETWORK=NPRI -D NICS/NIC2/NETWORK=NSEC";
+                let site_of = site(&simulator, &simulator.spares()).replace("-D NICS/NIC1/NETWORK=NSEC", nics);
+                let mut running = lab(&simulator, bonded).args(&format!("prepare -s pool.seq {site_of}")).start();
+                running.until("the preparation", |fact| matches!(fact, Fact::ActionStarted { .. }));
+                let is_it = |line: &String| starts.iter().any(|start| line.starts_with(start)) && line.contains(sign);
+                let made = poll::until(poll::patience(), || there(&simulator).iter().any(is_it).then_some(()));
+                made.unwrap_or_else(|why| panic!("{call}: {why}"));
+                running.signal(rustix::process::Signal::KILL);
+                let ran = running.wait();
+                let results = ran.results.display();
+                let cleaned = ran.then(&format!("prepare --clean {results} {}", site(&simulator, &[])));
+                assert_eq!(there(&simulator), before, "{call}: {}{}", cleaned.stdout, cleaned.stderr);
+                cleaned.ends(0);
+            });
+        }
+    });
 }

@@ -1,5 +1,6 @@
 //! Removing what a preparation has made, and only that: from what it has written down, the last first.
 
+use super::RUN;
 use super::record::{Made, Undo};
 use crate::context::{Action, Context};
 use crate::error::{Blame, Error, Kind, Result};
@@ -34,8 +35,8 @@ pub fn clean(lab: &Lab, made: &[Made], context: &Context) -> Cleaned {
     let mut cleaned = Cleaned::default();
     // The disks of a VM go with it; what is left of them then is removed by itself.
     let rank = |one: &&Made| match one.undo {
-        Undo::Remove { class: Class::Guest } => 0,
-        Undo::Remove { class: Class::Volume } => 1,
+        Undo::Remove { class: Class::Guest } | Undo::Begun { class: Class::Guest, .. } => 0,
+        Undo::Remove { class: Class::Volume } | Undo::Begun { class: Class::Volume, .. } => 1,
         _ => 2,
     };
     let mut order: Vec<&Made> = made.iter().rev().collect();
@@ -54,14 +55,21 @@ pub fn clean(lab: &Lab, made: &[Made], context: &Context) -> Cleaned {
 fn undo(lab: &Lab, made: &Made, context: &Context) -> Result<()> {
     context.cancel().check()?;
     let hold = Hold::new(estate(lab, &made.pool, context)?, context.clone());
+    if let Undo::Begun { class, name, at } = &made.undo {
+        // If it is there, it is undone as if that had been written down.
+        let found = begun(&hold, *class, (name, &made.run), at.as_deref())?;
+        let way = if *class == Class::Host { Undo::Eject } else { Undo::Remove { class: *class } };
+        let one = |uuid: String| Made { undo: way.clone(), uuid, ..made.clone() };
+        return found.into_iter().try_for_each(|uuid| undo(lab, &one(uuid), context));
+    }
     let Some(thing) = find(&hold, class(&made.undo), &made.uuid)? else { return Ok(()) };
     let what = match &made.undo {
-        Undo::Remove { .. } => format!("remove the {}", made.what),
+        Undo::Remove { .. } | Undo::Begun { .. } => format!("remove the {}", made.what),
         Undo::Eject => format!("take out the {}", made.what),
         _ => format!("undo: {}", made.what),
     };
     context.action(None, &what, |action| match &made.undo {
-        Undo::Remove { class } => remove(&hold, *class, &thing, action),
+        Undo::Remove { class } | Undo::Begun { class, .. } => remove(&hold, *class, &thing, action),
         Undo::Eject => {
             let record = hold.ask(|toolstack, watch| toolstack.pool(watch))?;
             let host = hold.ask(|toolstack, watch| toolstack.host(&thing, watch))?;
@@ -97,7 +105,7 @@ fn estate(lab: &Lab, pool: &str, context: &Context) -> Result<Arc<Estate>> {
 
 fn class(undo: &Undo) -> Class {
     match undo {
-        Undo::Remove { class } => *class,
+        Undo::Remove { class } | Undo::Begun { class, .. } => *class,
         Undo::Eject => Class::Host,
         Undo::DefaultSr { .. } => Class::Pool,
         Undo::Network { .. } => Class::Network,
@@ -108,6 +116,50 @@ fn class(undo: &Undo) -> Class {
 /// The thing with a uuid, if it is still there.
 fn find(hold: &Hold, class: Class, uuid: &str) -> Result<Option<Ref>> {
     hold.ask(|toolstack, watch| toolstack.with_uuid(class, uuid, watch))
+}
+
+/// The uuids of what was begun, if it came to be.
+fn begun(hold: &Hold, class: Class, (name, run): (&str, &str), at: Option<&str>) -> Result<Vec<String>> {
+    let all: Vec<(bool, String)> = match class {
+        Class::Guest => {
+            let mut all = hold.ask(|toolstack, watch| toolstack.guests(watch))?;
+            // The copy of a template is one too, at first.
+            all.extend(hold.ask(|toolstack, watch| toolstack.templates(watch))?);
+            all.into_iter().map(|guest| (guest.name == name, guest.uuid)).collect()
+        }
+        Class::Sr => {
+            let all = hold.ask(|toolstack, watch| toolstack.srs(watch))?;
+            all.into_iter().map(|sr| (sr.name == name, sr.uuid)).collect()
+        }
+        Class::Network => {
+            let all = hold.ask(|toolstack, watch| toolstack.networks(watch))?;
+            let is_ours = |network: &toolstack::Network| network.other_config.get(RUN).is_some_and(|of| of == run);
+            all.into_iter().map(|network| (network.name == name && is_ours(&network), network.uuid)).collect()
+        }
+        Class::Volume => match at.map(|sr| find(hold, Class::Sr, sr)).transpose()?.flatten() {
+            Some(sr) => {
+                let all = hold.ask(|toolstack, watch| toolstack.volumes(&sr, watch))?;
+                all.into_iter().map(|volume| (volume.name == name, volume.uuid)).collect()
+            }
+            None => Vec::new(),
+        },
+        Class::Bond | Class::Nic => {
+            let host = at.map(|host| find(hold, Class::Host, host)).transpose()?.flatten();
+            let network = find(hold, Class::Network, name)?;
+            let Some((host, network)) = host.zip(network) else { return Ok(Vec::new()) };
+            let nics = hold.ask(|toolstack, watch| toolstack.nics(Some(&host), watch))?;
+            let on = nics.into_iter().filter(|nic| nic.network == network);
+            let ours = on.filter_map(|nic| match class {
+                Class::Bond => nic.bond,
+                _ => nic.vlan.map(|_| nic.reference),
+            });
+            let uuid = |thing: Ref| Ok((true, hold.get(&thing, "uuid", None)?.as_str().unwrap_or_default().to_string()));
+            ours.map(uuid).collect::<Result<_>>()?
+        }
+        // A host has its uuid from before.
+        _ => vec![(true, name.to_string())],
+    };
+    Ok(all.into_iter().filter(|(is_it, _)| *is_it).map(|(_, uuid)| uuid).collect())
 }
 
 fn remove(hold: &Hold, class: Class, thing: &Ref, action: &Action<'_>) -> Result<()> {

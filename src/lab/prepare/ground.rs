@@ -64,13 +64,15 @@ impl Maker<'_> {
 
     fn join(&self, machine: &Machine, master: &Machine) -> Result<()> {
         let (host, pool) = (self.host(machine)?, self.pool(master)?);
-        let left = host.estate();
+        let (left, what) = (host.estate(), format!("host {} in the pool of {master}", host.name()));
+        let (hold, _) = self.hold(master)?;
+        self.begin(&hold, &what, Class::Host, host.uuid(), None)?;
         let force = self.variables.boolean("POOL_JOIN_FORCE")?.unwrap_or(false);
         pool.add(&host, &JoinOptions { force, ..JoinOptions::default() })?;
         self.lab.remove(&left);
         self.settle(machine, &host.estate(), &host.reference());
         let (hold, reference) = self.hold(machine)?;
-        self.made(&hold, &reference, &format!("host {} in the pool of {master}", host.name()), Undo::Eject)
+        self.made(&hold, &reference, &what, Undo::Eject)
     }
 
     /// The network of a name; made if there is none.
@@ -80,8 +82,10 @@ impl Maker<'_> {
         }
         let other_config = BTreeMap::from([(RUN.to_string(), self.run.to_string())]);
         let spec = NetworkSpec { name: name.into(), description: String::new(), mtu, other_config };
+        let what = format!("network {name}");
+        self.begin(hold, &what, Class::Network, name, None)?;
         let made = hold.make(action, &Spec::Network(spec), Patience::NETWORK)?;
-        self.made(hold, &made, &format!("network {name}"), Undo::Remove { class: Class::Network })?;
+        self.made(hold, &made, &what, Undo::Remove { class: Class::Network })?;
         Ok(made)
     }
 
@@ -103,10 +107,25 @@ impl Maker<'_> {
                     _ => BondMode::BalanceSlb,
                 };
                 let members = nics.iter().map(|nic| nic.reference.clone()).collect();
+                let what = format!("bond {} of {at}", wanted.name);
+                self.carry(&hold, &what, Class::Bond, (existing, host), &network)?;
                 let bond = hold.make(action, &Spec::Bond { network, nics: members, mode }, Patience::NETWORK)?;
-                self.made(&hold, &bond, &format!("bond {} of {at}", wanted.name), Undo::Remove { class: Class::Bond })
+                self.made(&hold, &bond, &what, Undo::Remove { class: Class::Bond })
             }
         }
+    }
+
+    /// Writes down that a host is about to get an interface on a network, on which it must have none.
+    fn carry(&self, hold: &Hold, what: &str, class: Class, (existing, host): (&Existing, &Host), network: &Ref) -> Result<()> {
+        let on = existing.nics.iter().find(|nic| nic.host == host.reference && nic.network == *network);
+        if let Some(nic) = on {
+            let what = format!("the network that {what} is to be on is that of {} already", nic.device);
+            return Err(Error::new(Kind::Refused, what)
+                .blame(Blame::User)
+                .help("give the network another name, or take that one away"));
+        }
+        let name = self.uuid(hold, network)?;
+        self.begin(hold, what, class, &name, Some(&host.reference))
     }
 
     fn allotted<'e>(
@@ -154,8 +173,10 @@ impl Maker<'_> {
             return self.rename(&hold, network, &vlan.name, network.mtu);
         }
         let network = self.network(&hold, action, &vlan.name, USUAL_MTU)?;
+        let what = format!("VLAN {tag} of {at}");
+        self.carry(&hold, &what, Class::Nic, (existing, host), &network)?;
         let made = hold.make(action, &Spec::Vlan { nic: carrier.reference.clone(), tag, network }, Patience::NETWORK)?;
-        self.made(&hold, &made, &format!("VLAN {tag} of {at}"), Undo::Remove { class: made.class })
+        self.made(&hold, &made, &what, Undo::Remove { class: made.class })
     }
 
     fn address(
@@ -220,15 +241,14 @@ impl Maker<'_> {
         }
         let share = share?;
         let options = share.options.into_iter().map(|(option, value)| (option, Text(value))).collect();
-        let made = self.host(at)?.create_sr(&SrOptions {
-            sort: share.sort.name.into(),
-            name: name.into(),
-            options,
-            ..SrOptions::default()
-        })?;
         let (hold, _) = self.hold(at)?;
-        self.made(&hold, &made.reference(), &format!("SR {name}"), Undo::Remove { class: Class::Sr })?;
-        made.set("other_config", Some(RUN), Value::from(self.run))
+        let (what, passing) = (format!("SR {name}"), self.while_made(name));
+        self.begin(&hold, &what, Class::Sr, &passing, None)?;
+        let options = SrOptions { sort: share.sort.name.into(), name: passing, options, ..SrOptions::default() };
+        let made = self.host(at)?.create_sr(&options)?;
+        self.made(&hold, &made.reference(), &what, Undo::Remove { class: Class::Sr })?;
+        made.set("other_config", Some(RUN), Value::from(self.run))?;
+        made.set("name_label", None, Value::from(name))
     }
 
     fn default_storage(&self, at: &Machine, name: &str) -> Result<()> {

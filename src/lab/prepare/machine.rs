@@ -21,6 +21,7 @@ use crate::toolstack::{
     self, Class, DiskSpec, GuestChange, GuestSpec, MemoryLimits, PowerState, Ref, Spec, Verb, VifSpec, VolumeSpec,
 };
 use crate::unit::show_size;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 const MB: u64 = 1 << 20;
@@ -88,17 +89,20 @@ impl Maker<'_> {
         let (existing, _) = inventory.at(&task.at)?;
         let sr = storage(&task.vm, existing)?;
         let mut is_installed = true;
+        // Until it has what makes it ours, it has a name that nobody takes for that of a finished one.
+        let passing = self.while_made(&name);
+        self.begin(&hold, &format!("VM {name}"), Class::Guest, &passing, None)?;
         let made = match source(&task.vm, existing)? {
-            Source::Image(file) => self.import(&hold, file, &name, sr.as_ref(), action)?,
-            Source::Template(template) => copy(&hold, template, &name, sr, action)?,
+            Source::Image(file) => self.import(&hold, file, sr.as_ref(), action)?,
+            Source::Template(template) => copy(&hold, template, &passing, sr, action)?,
             Source::Empty(template) => {
-                let spec = GuestSpec { name: name.clone(), template: template.reference.clone(), sr, full_copy: false };
+                let spec = GuestSpec { name: passing, template: template.reference.clone(), sr, full_copy: false };
                 hold.make(action, &Spec::Guest(spec), Patience::STORAGE)?
             }
             Source::Install(template) => {
                 // Without what the site is to say, not even the VM is made.
                 super::install::source(&task.vm, Site::new(self.variables))?;
-                let spec = GuestSpec { name: name.clone(), template: template.reference.clone(), sr, full_copy: false };
+                let spec = GuestSpec { name: passing, template: template.reference.clone(), sr, full_copy: false };
                 is_installed = false;
                 hold.make(action, &Spec::Guest(spec), Patience::STORAGE)?
             }
@@ -126,7 +130,9 @@ impl Maker<'_> {
         self.shape(task, hold, &record, action)?;
         // Which interfaces it has is said, and no template's business.
         let vifs = hold.ask(|toolstack, watch| toolstack.vifs(made, watch))?;
-        vifs.into_iter().try_for_each(|vif| hold.order(action, &Verb::Destroy(vif.reference), Patience::NETWORK))
+        vifs.into_iter().try_for_each(|vif| hold.order(action, &Verb::Destroy(vif.reference), Patience::NETWORK))?;
+        let change = GuestChange { name: Some(task.vm.display_name()), ..GuestChange::default() };
+        hold.ask(|toolstack, watch| toolstack.configure(made, &change, watch))
     }
 
     /// Gives a VM its processors, its memory, and the sign that it is ours.
@@ -157,8 +163,8 @@ impl Maker<'_> {
         hold.estate.order(&hold.context, action, patience, |toolstack, watch| toolstack.configure(reference, &change, watch))
     }
 
-    /// Takes in an image of the controller's.
-    fn import(&self, hold: &Hold, file: &str, name: &str, sr: Option<&Ref>, action: &Action<'_>) -> Result<Ref> {
+    /// Takes in an image of the controller's. Until that is over it has the name that the image gives it.
+    fn import(&self, hold: &Hold, file: &str, sr: Option<&Ref>, action: &Action<'_>) -> Result<Ref> {
         let (mut reader, bytes) = super::image::open(
             file,
             &|bytes| action.progress(format!("{} of the image have come", show_size(bytes)), None),
@@ -168,8 +174,6 @@ impl Maker<'_> {
         let made = hold
             .estate
             .order(&hold.context, action, patience, |toolstack, watch| toolstack.import_guest(&mut *reader, bytes, sr, watch))?;
-        let change = GuestChange { name: Some(name.to_string()), ..GuestChange::default() };
-        hold.ask(|toolstack, watch| toolstack.configure(&made, &change, watch))?;
         if hold.ask(|toolstack, watch| toolstack.guest(&made, watch))?.is_template {
             hold.order(action, &Verb::SetTemplate(made.clone(), false), Patience::TASK)?;
         }
@@ -193,9 +197,13 @@ impl Maker<'_> {
             let what = format!("nobody says where disk {position} of {} goes, and there is no default SR", guest.name);
             Error::new(Kind::NotFound, what).blame(Blame::Author).help("give the VM a <storage>, or one <storage> default=\"true\"")
         })?;
-        let spec = VolumeSpec { name: format!("{} {position}", guest.name), sr, size: wanted.size * GB };
+        let (what, name) = (format!("disk {position} of {}", guest.name), format!("{} {position}", guest.name));
+        let passing = self.while_made(&name);
+        self.begin(&hold, &what, Class::Volume, &passing, Some(&sr))?;
+        let spec = VolumeSpec { name: passing, sr, size: wanted.size * GB };
         let volume = hold.make(action, &Spec::Volume(spec), Patience::STORAGE)?;
-        self.made(&hold, &volume, &format!("disk {position} of {}", guest.name), Undo::Remove { class: Class::Volume })?;
+        self.made(&hold, &volume, &what, Undo::Remove { class: Class::Volume })?;
+        hold.ask(|toolstack, watch| toolstack.set(&volume, "name_label", &Value::from(name.as_str()), watch))?;
         let disk = DiskSpec {
             guest: guest.reference.clone(),
             volume: Some(volume),

@@ -16,7 +16,7 @@ use crate::lab::host::Host;
 use crate::lab::pool::Pool;
 use crate::lab::roster::Lab;
 use crate::sequence::topology::{Topology, VmStep};
-use crate::toolstack::{self, Ref};
+use crate::toolstack::{self, Class, Ref};
 use crate::vars::Variables;
 use crate::wire::serve::Server;
 use std::collections::{BTreeMap, HashMap};
@@ -355,10 +355,27 @@ impl<'a> Maker<'a> {
         known.ok_or_else(|| Error::new(Kind::NotFound, format!("the VM {name} is gone")).blame(Blame::Lab))
     }
 
+    /// What something is called until it is written down that it was made: nothing else has this name.
+    pub(super) fn while_made(&self, name: &str) -> String {
+        format!("{name} ({})", self.run)
+    }
+
+    /// Writes down that something is about to be made, so that it is found even if nobody comes to say that it was.
+    pub(super) fn begin(&self, hold: &Hold, what: &str, class: Class, name: &str, at: Option<&Ref>) -> Result<()> {
+        let pool = hold.ask(|toolstack, watch| toolstack.pool(watch))?.uuid;
+        let at = at.map(|at| self.uuid(hold, at)).transpose()?;
+        let undo = Undo::Begun { class, name: name.to_string(), at };
+        self.write(Made { run: self.run.to_string(), pool, uuid: String::new(), what: what.to_string(), undo })
+    }
+
+    pub(super) fn uuid(&self, hold: &Hold, thing: &Ref) -> Result<String> {
+        Ok(hold.get(thing, "uuid", None)?.as_str().unwrap_or_default().to_string())
+    }
+
     /// Writes down that something was made or changed.
     pub(super) fn made(&self, hold: &Hold, thing: &Ref, what: &str, undo: Undo) -> Result<()> {
         let pool = hold.ask(|toolstack, watch| toolstack.pool(watch))?.uuid;
-        let uuid = hold.get(thing, "uuid", None)?.as_str().unwrap_or_default().to_string();
+        let uuid = self.uuid(hold, thing)?;
         self.write(Made { run: self.run.to_string(), pool, uuid, what: what.to_string(), undo })
     }
 

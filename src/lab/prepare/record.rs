@@ -37,6 +37,14 @@ impl Made {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "undo", rename_all = "snake_case")]
 pub enum Undo {
+    /// It was to be made, and nobody has come to say that it was: it has no uuid yet. It is known by a name that only this run gives; what
+    /// has no name of its own (a bond, a VLAN), by the network that it is on and by its host. `at` is the SR of a volume, or that host.
+    Begun {
+        class: Class,
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<String>,
+    },
     /// It goes.
     Remove { class: Class },
     /// The host leaves the pool.
@@ -129,7 +137,17 @@ pub fn read(results: &Path) -> Result<Vec<Made>> {
             }
         }
     }
-    Ok(all)
+    Ok(settled(all))
+}
+
+/// Without what was begun and is there: a later line tells that.
+fn settled(all: Vec<Made>) -> Vec<Made> {
+    let is_begun = |made: &Made| matches!(made.undo, Undo::Begun { .. });
+    let is_told = |(at, made): (usize, &Made)| {
+        is_begun(made) && all[at + 1..].iter().any(|later| later.what == made.what && (!is_begun(later) || later == made))
+    };
+    let told: Vec<bool> = all.iter().enumerate().map(is_told).collect();
+    all.into_iter().zip(told).filter(|(_, is_told)| !is_told).map(|(made, _)| made).collect()
 }
 
 #[cfg(test)]
@@ -155,6 +173,13 @@ mod tests {
         ];
         all.iter().for_each(|made| record.add(made).unwrap());
         assert_eq!(read(dir.path()).unwrap(), all);
+        // What was begun is told by what came of it; what was begun again, once.
+        let begun = |what: &str| made(what, Undo::Begun { class: Class::Guest, name: format!("{what} (r)"), at: None });
+        [begun("VM db"), all[0].clone(), begun("VM db")].iter().for_each(|made| record.add(made).unwrap());
+        assert_eq!(read(dir.path()).unwrap()[5..], [all[0].clone(), begun("VM db")]);
+        record.add(&made("VM db", Undo::Remove { class: Class::Guest })).unwrap();
+        assert!(!read(dir.path()).unwrap().contains(&begun("VM db")));
+        keep(dir.path(), &all).unwrap();
         let path = dir.path().join(FILE);
         let whole = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() - 9]).unwrap();
