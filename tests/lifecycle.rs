@@ -245,6 +245,87 @@ fn a_guest_moves_while_it_runs_and_goes_on() {
 }
 
 #[test]
+fn a_guest_goes_to_another_pool_and_stays_the_same_in_every_hand() {
+    let ran = on(
+        "sim:spare=1",
+        r#"
+        let boot_id = vm.boot_id;
+        let uuid = vm.uuid;
+        let mac = vm.mac;
+        vm.write_file("/root/mark", "here");
+        let job = vm.run_job("sleep 1; echo done");
+        let point = vm.snapshot("kept");
+        let same = vm;
+        let there = host("RESOURCE_HOST_2");
+        check(vm.can_migrate(there), "there is room");
+        check(!vm.can_migrate(there, #{ live: false }), "it runs");
+        vm.migrate(there);
+        check(vm.host == there && vm.boot_id == boot_id && vm.uuid == uuid && vm.mac == mac, `${vm.host}`);
+        check(vm.read_file("/root/mark") == "here" && vm.disks()[0].sr.type == "ext", "its disks came along");
+        check(vm.snapshots().len() == 1 && same.host == there && guest(vm.name).host == there, "one guest");
+        job.wait();
+        vm.reboot();
+        check(guests().len() == 2 && host().guests().all(|g| g.name != vm.name), `${guests()}`);
+        vm.snapshots()[0].destroy();
+
+        // Back by an address, as a pool that the run does not know.
+        let master = host();
+        vm.migrate(master.name, #{ remote: #{ host: master.ip }, sr: "NFS virtual disk storage", vif_map: #{ "0": "xenbr1" } });
+        check(vm.host.name == master.name && vm.vifs()[0].network.bridge == "xenbr1", `${vm.host} ${vm.vifs()}`);
+        check(vm.read_file("/root/mark") == "here", "and back");
+        vm.shutdown();
+        vm.start();
+
+        let twin = guest("guest2").name;
+        let caught = ();
+        try { guest("guest2").migrate(there, #{ vdi_map: #{ "7": "Local storage" } }); } catch (e) { caught = e; }
+        check(caught.kind == "not_found" && caught.message.contains("no disk `7`"), `${caught}`);
+        try { guest("guest2").migrate(there, #{ vif_map: #{ "0": "nowhere" } }); } catch (e) { caught = e; }
+        check(caught.kind == "not_found", `${caught}`);
+        try { guest("guest2").migrate("host2", #{ vif_map: #{ "0": "xenbr1" } }); } catch (e) { caught = e; }
+        check(caught.blame == "author", `${caught}`);
+        try { guest("guest2").migrate(there.name); } catch (e) { caught = e; }
+        check(caught.kind == "not_found" && caught.help.contains("another pool of the run"), `${caught}`);
+        "#,
+    );
+    ran.ends(0);
+}
+
+#[test]
+fn a_migration_that_the_pool_refuses_fails_and_the_guest_goes_on_where_it_was() {
+    ends_with(
+        "sim:spare=1,trouble=fail:VM.migrate_send=SR_BACKEND_FAILURE_46",
+        "vm.migrate(host(\"host3\"));",
+        Outcome::Failed,
+        "SR_BACKEND_FAILURE_46",
+    );
+    let statements = r#"
+        let boot_id = vm.boot_id;
+        try { vm.migrate(host("host3")); } catch (e) { log(e.message); }
+        check(vm.host.name == "host1" && vm.boot_id == boot_id, "as before");
+        vm.check();"#;
+    on("sim:spare=1,trouble=fail:host.migrate_receive=INTERFACE_HAS_NO_IP", statements).ends(0);
+}
+
+#[test]
+fn disks_move_with_a_guest_within_its_pool() {
+    passes(
+        r#"
+        let boot_id = vm.boot_id;
+        vm.write_file("/root/mark", "here");
+        let extra = vm.create_disk(#{ size: "1GiB" });
+        defer(|| extra.destroy());
+        check(vm.can_migrate("host2", #{ sr: host("host2").local_sr }), "there is room");
+        vm.migrate("host2", #{ vdi_map: #{ "0": host("host2").local_sr } });
+        let kinds = vm.disks().map(|d| d.sr.type);
+        check(vm.host.name == "host2" && vm.boot_id == boot_id && kinds == ["ext", "nfs"], `${kinds}`);
+        vm.migrate("host1", #{ sr: pool().default_sr });
+        check(vm.disks()[0].sr == pool().default_sr && vm.read_file("/root/mark") == "here", "back");
+        "#,
+    );
+}
+
+#[test]
 fn processors_and_memory_change_and_are_seen_inside() {
     passes(
         r#"

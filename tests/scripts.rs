@@ -154,6 +154,12 @@ const TABLE: &[Row] = &[
     row("scripts/guestops/memory_walk.rhai", "steps=1", Sim("")),
     row("scripts/guestops/migrate.rhai", "loops=2", Sim(""))
         .values(&[("MIGRATE_MIN", "s"), ("MIGRATE_MAX", "s"), ("MIGRATE_AVG", "s"), ("MIGRATE_DEV", "s")]),
+    row("scripts/guestops/migrate_pool.rhai", "", Sim("spare=1"))
+        .values(&[("MIGRATE_MIN", "s"), ("MIGRATE_MAX", "s"), ("MIGRATE_AVG", "s"), ("MIGRATE_DEV", "s")]),
+    row("scripts/guestops/migrate_pool.rhai", "live=no", Sim("spare=1"))
+        .values(&[("MIGRATE_MIN", "s"), ("MIGRATE_MAX", "s"), ("MIGRATE_AVG", "s"), ("MIGRATE_DEV", "s")]),
+    row("scripts/guestops/migrate_pool.rhai", "", Sim("")).ends(Outcome::Skipped, 4),
+    row("scripts/guestops/migrate_pool.rhai", "", Sim("spare=1,trouble=fail:VM.migrate_send=SR_BACKEND_FAILURE_46")).ends(Outcome::Failed, 1),
     row("scripts/guestops/mixops.rhai", "loops=5", Sim("")),
     row("scripts/guestops/pause.rhai", "loops=1 seconds=0.05", Sim("")),
     row("scripts/guestops/reboot.rhai", "loops=2 settle=0.05", Sim(""))

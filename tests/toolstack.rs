@@ -427,7 +427,7 @@ fn moves(bench: &Bench<'_>) {
         told.set(told.get() + 1);
     };
     let watch = Watch { cancel: &bench.cancel, limit: LONG, progress: &progress };
-    toolstack.migrate(&guest, &Migration { host: to.reference.clone(), is_live: true, sr: None }, watch).unwrap();
+    toolstack.migrate(&guest, &Migration { host: to.reference.clone(), is_live: true }, watch).unwrap();
     assert_eq!(bench.guest(&guest).host, Some(to.reference.clone()));
     bench.act(Verb::Suspend(guest.clone()));
     assert_eq!((bench.guest(&guest).state, bench.guest(&guest).host), (PowerState::Suspended, None));

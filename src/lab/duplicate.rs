@@ -1,5 +1,6 @@
 //! Guests from guests: clones, copies, snapshots, images; and the end of a guest.
 
+use super::estate::removal;
 use super::guest::{Guest, Vm};
 use super::hold::Hold;
 use super::option::CopyOptions;
@@ -47,7 +48,7 @@ impl Guest {
             let record = hold.ask(|toolstack, watch| toolstack.guest(&made, watch))?;
             let [own, theirs] = [&vm.reference, &made].map(|guest| hold.ask(|toolstack, watch| toolstack.disks(guest, watch)));
             let [own, theirs] = [own?, theirs?].map(|disks| disks.iter().filter(|disk| !disk.is_cd).count());
-            let guest = self.taken_over(vm, &record);
+            let guest = self.taken_over(&vm, &record);
             if own != theirs {
                 return Err(Error::new(Kind::Refused, format!("`{name}` has {theirs} disks, and `{}` has {own}", self.name())));
             }
@@ -64,8 +65,7 @@ impl Guest {
 
     /// A guest that the testcase made: it is the testcase's to remove.
     pub(super) fn taken_over(&self, vm: &Vm, record: &toolstack::Guest) -> Guest {
-        let remove = format!("xe vm-uninstall uuid={} force=true", record.uuid);
-        vm.estate.made(self.context(), &record.reference, &format!("the guest `{}`", record.name), &remove);
+        vm.estate.made(self.context(), &record.reference, &format!("the guest `{}`", record.name), &removal(&record.uuid));
         vm.estate.guest(record, self.context())
     }
 

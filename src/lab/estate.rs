@@ -2,7 +2,7 @@
 
 use super::access::Access;
 use super::address::Address;
-use super::guest::Guest;
+use super::guest::{Guest, Vm};
 use super::hands::{Hands, Made};
 use super::place::Place;
 use super::wait::Patience;
@@ -10,6 +10,7 @@ use super::way::{Find, Way};
 use crate::context::{Action, Context};
 use crate::error::{Blame, Error, Kind, Result};
 use crate::event::Level;
+use crate::name::did_you_mean;
 use crate::secret::Secret;
 use crate::time::Cancel;
 use crate::toolstack::{self, Ref, Toolstack, Watch};
@@ -38,6 +39,8 @@ pub struct Estate {
     /// Guests by the names under which they were found: a hint, to be checked.
     found: Mutex<HashMap<String, Ref>>,
     pub(super) hands: Hands,
+    /// Pools to which its guests went, and which are none of the run's, by address.
+    beyond: Mutex<Vec<(String, Arc<Estate>)>>,
 }
 
 impl Estate {
@@ -50,7 +53,7 @@ impl Estate {
     /// As [`Estate::new`], with another way into the hosts than into the guests.
     pub fn with_host_access(toolstack: Arc<dyn Toolstack>, access: Access, host_access: Access) -> Arc<Estate> {
         let (password, places, found, hands) = (Mutex::default(), Mutex::default(), Mutex::default(), Hands::default());
-        Arc::new(Estate { toolstack, access, host_access, password, places, found, hands })
+        Arc::new(Estate { toolstack, access, host_access, password, places, found, hands, beyond: Mutex::default() })
     }
 
     /// As shown to people: "xapi on 10.0.0.5".
@@ -139,17 +142,63 @@ impl Estate {
     /// The inside of a guest. Its address is asked for when it is needed, and again when the guest no longer answers there.
     pub fn place_of_guest(&self, guest: &toolstack::Guest) -> Arc<Place> {
         let place = self.place(&guest.uuid, || {
-            let (toolstack, reference) = (self.toolstack.clone(), guest.reference.clone());
-            let limit = self.patience(Patience::QUESTION).limit;
-            let find: Find = Box::new(move |cancel| where_it_is(&toolstack.guest(&reference, Watch::silent(cancel, limit))?));
             let access = self.access.clone();
-            let way = Way::new(&guest.name, Some(find), Box::new(move |address| access.entrance(address)));
+            let way = Way::new(&guest.name, Some(self.finds(&guest.reference)), Box::new(move |address| access.entrance(address)));
             Place::late(&guest.name, way, self.access.patience)
         });
         if let Ok(address) = where_it_is(guest) {
             place.is_at(&address);
         }
         place
+    }
+
+    /// How it says where a guest of it is.
+    fn finds(&self, guest: &Ref) -> Find {
+        let (toolstack, reference) = (self.toolstack.clone(), guest.clone());
+        let limit = self.patience(Patience::QUESTION).limit;
+        Arc::new(move |cancel| where_it_is(&toolstack.guest(&reference, Watch::silent(cancel, limit))?))
+    }
+
+    /// A guest has come here from another pool; it is reached where it was, until it no longer answers there.
+    pub(super) fn houses(&self, place: &Arc<Place>, vm: &Vm) {
+        place.is_found_by(self.finds(&vm.reference));
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).insert(vm.uuid.clone(), place.clone());
+    }
+
+    /// A guest of it went to another pool: what a testcase is to remove, it is to remove there.
+    pub(super) fn sends(&self, context: &Context, place: &Arc<Place>, vm: &Vm, to: &Vm) {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).remove(&vm.uuid);
+        let is_made = self.hands.gone(&vm.reference);
+        self.hands.hand_over(place, &to.estate.hands);
+        if is_made {
+            to.estate.made(context, &to.reference, &format!("the guest `{}`", place.name()), &removal(&to.uuid));
+        }
+    }
+
+    /// A pool that is none of the run's, by the address of its master; the same one each time. It ends with this one.
+    ///
+    /// # Errors
+    /// `Malformed`: the address. `Unsupported`: the toolstack knows no others.
+    pub(super) fn beyond(&self, address: &str, user: Option<&str>, password: Option<Secret>) -> Result<Arc<Estate>> {
+        let mut beyond = self.beyond.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = beyond.iter().find(|(known, _)| known == address) {
+            return Ok(known.clone());
+        }
+        let password = password.or_else(|| self.login().map(|(_, password)| password));
+        let toolstack = self.toolstack.another(address, user, password)?;
+        let estate = Estate::with_host_access(toolstack, self.access.clone(), self.host_access.clone());
+        beyond.push((address.to_string(), estate.clone()));
+        Ok(estate)
+    }
+
+    /// Ends its session, and those with pools beyond it.
+    pub(super) fn close(&self) {
+        self.all_beyond().iter().for_each(|estate| estate.close());
+        self.toolstack.log_out();
+    }
+
+    fn all_beyond(&self) -> Vec<Arc<Estate>> {
+        self.beyond.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(_, estate)| estate.clone()).collect()
     }
 
     /// The control domain of a host in the hands of the testcase of `context`; the same one each time.
@@ -182,6 +231,21 @@ impl Estate {
         self.hands.hand_out(&place, context, |place| Guest::of(self.clone(), record, place, context.clone()))
     }
 
+    /// The host of this name, address or uuid, as it is now.
+    ///
+    /// # Errors
+    /// `NotFound` with the nearest name; those of the toolstack.
+    pub(super) fn host_called(&self, name: &str, context: &Context) -> Result<toolstack::Host> {
+        let mut hosts = self.ask(context, |toolstack, watch| toolstack.hosts(watch))?;
+        let found = hosts.iter().position(|h| [&h.name, &h.uuid, &h.address, &h.hostname].iter().any(|text| text.as_str() == name));
+        found.map(|at| hosts.swap_remove(at)).ok_or_else(|| {
+            let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
+            let near = did_you_mean(name, names.iter().copied());
+            let help = near.unwrap_or_else(|| format!("there is: {}", names.join(", ")));
+            Error::new(Kind::NotFound, format!("no host `{name}` on {}", self.name())).help(help)
+        })
+    }
+
     /// The guest of this name or uuid, as it is now, if there is one.
     ///
     /// # Errors
@@ -211,6 +275,7 @@ impl Estate {
 
     /// Takes back what the testcase had in hand; what it made and has not removed is a warning.
     pub(super) fn give_back(&self, context: &Context) {
+        self.all_beyond().iter().for_each(|estate| estate.give_back(context));
         for made in self.hands.give_back(context) {
             let is_there = self.ask(context, |toolstack, watch| toolstack.get(&made.reference, "uuid", watch)).is_ok();
             if is_there {
@@ -238,6 +303,11 @@ impl Estate {
     fn lock_found(&self) -> MutexGuard<'_, HashMap<String, Ref>> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a person types to remove a guest.
+pub(super) fn removal(uuid: &str) -> String {
+    format!("xe vm-uninstall uuid={uuid} force=true")
 }
 
 fn is_called(guest: &toolstack::Guest, name: &str) -> bool {

@@ -189,7 +189,7 @@ impl Guest {
             return Ok("127.0.0.1".to_string());
         }
         if let Ok(vm) = self.vm() {
-            return self.told_ip(vm);
+            return self.told_ip(&vm);
         }
         let address = self.place().address();
         let host = address.as_ref().map(Address::name).unwrap_or_default();

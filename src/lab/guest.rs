@@ -23,8 +23,8 @@ const LOGGED_OUTPUT: usize = 4096;
 #[derive(Clone)]
 pub struct Guest {
     place: Arc<Place>,
-    /// What it is to its hypervisor; nothing for a machine known by its address only.
-    vm: Option<Arc<Vm>>,
+    /// What it is to its hypervisor, which is another after it went to another pool; nothing for a machine known by its address only.
+    vm: Option<Arc<Mutex<Arc<Vm>>>>,
     context: Context,
     held: Arc<Mutex<Held>>,
 }
@@ -65,11 +65,12 @@ impl Guest {
     /// A guest of a hypervisor.
     pub(super) fn of(estate: Arc<Estate>, record: &toolstack::Guest, place: Arc<Place>, context: Context) -> Guest {
         let vm = Vm { estate, reference: record.reference.clone(), uuid: record.uuid.clone() };
-        Guest::known_as(Some(Arc::new(vm)), place, context)
+        Guest::known_as(Some(vm), place, context)
     }
 
-    fn known_as(vm: Option<Arc<Vm>>, place: Arc<Place>, context: Context) -> Guest {
+    fn known_as(vm: Option<Vm>, place: Arc<Place>, context: Context) -> Guest {
         let held = Held { temp_dirs: Vec::new(), jobs: Vec::new(), log_files: Vec::new() };
+        let vm = vm.map(|vm| Arc::new(Mutex::new(Arc::new(vm))));
         Guest { place, vm, context, held: Arc::new(Mutex::new(held)) }
     }
 
@@ -82,13 +83,22 @@ impl Guest {
     ///
     /// # Errors
     /// `Unsupported` for a machine known by its address only.
-    pub(super) fn vm(&self) -> Result<&Vm> {
-        self.vm.as_deref().ok_or_else(|| {
+    pub(super) fn vm(&self) -> Result<Arc<Vm>> {
+        let known = self.vm.as_ref().map(|vm| vm.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        known.ok_or_else(|| {
             let what = format!("no host is known for `{}`: it can be reached inside, and nothing else", self.name());
             Error::new(Kind::Unsupported, what)
                 .blame(Blame::User)
                 .help("attach to its pool: `--host ADDRESS`, or `--host sim` for a simulated one")
         })
+    }
+
+    /// From now on it is a guest of another pool: of all that hold it.
+    pub(super) fn lives_as(&self, vm: Vm) {
+        vm.estate.houses(&self.place, &vm);
+        if let Some(known) = &self.vm {
+            *known.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(vm);
+        }
     }
 
     pub fn name(&self) -> &str {
@@ -97,6 +107,11 @@ impl Guest {
 
     pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// The same, to be kept.
+    pub(super) fn shared_place(&self) -> Arc<Place> {
+        self.place.clone()
     }
 
     pub fn context(&self) -> &Context {

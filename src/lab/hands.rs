@@ -59,9 +59,28 @@ impl Hands {
         self.lock().entry(context.case().cloned()).or_default().made.clear();
     }
 
-    /// It is gone, whoever made it.
-    pub fn gone(&self, reference: &Ref) {
-        self.lock().values_mut().for_each(|hand| hand.made.retain(|made| made.reference != *reference));
+    /// It is gone, whoever made it; returns whether a testcase was to remove it.
+    pub fn gone(&self, reference: &Ref) -> bool {
+        let mut hands = self.lock();
+        let count = |hands: &HashMap<_, Hand>| hands.values().map(|hand| hand.made.len()).sum::<usize>();
+        let before = count(&hands);
+        hands.values_mut().for_each(|hand| hand.made.retain(|made| made.reference != *reference));
+        count(&hands) < before
+    }
+
+    /// The guest at a place is in other hands from now on, those of the pool that it went to.
+    pub fn hand_over(&self, place: &Arc<Place>, to: &Hands) {
+        let mut moved = Vec::new();
+        for (case, hand) in self.lock().iter_mut() {
+            let (gone, kept) =
+                std::mem::take(&mut hand.guests).into_iter().partition(|guest| std::ptr::eq(guest.place(), &**place));
+            hand.guests = kept;
+            moved.extend(Vec::<Guest>::into_iter(gone).map(|guest| (case.clone(), guest)));
+        }
+        let mut hands = to.lock();
+        for (case, guest) in moved {
+            hands.entry(case).or_default().guests.push(guest);
+        }
     }
 
     /// Takes back what the testcase had in hand: its jobs end, its temporary directories go. What cannot be cleaned up is a warning.

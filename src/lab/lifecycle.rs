@@ -85,7 +85,7 @@ impl Guest {
             let wanted = if options.paused { PowerState::Paused } else { PowerState::Up };
             let record = self.wait_in(action, &budget, wanted)?;
             if let Some(on) = on.filter(|on| record.host.as_ref() != Some(on)) {
-                return Err(self.elsewhere(vm, &record, &on));
+                return Err(self.elsewhere(&vm, &record, &on));
             }
             if options.wait && !options.paused {
                 self.wait_back(action, &budget.patience(&vm.estate, Patience::READY), "to answer after its start", |_| None)?;
@@ -213,7 +213,7 @@ impl Guest {
             self.gone();
             let record = self.wait_in(action, &budget, PowerState::Up)?;
             if let Some(on) = on.filter(|on| record.host.as_ref() != Some(on)) {
-                return Err(self.elsewhere(vm, &record, &on));
+                return Err(self.elsewhere(&vm, &record, &on));
             }
             if options.wait {
                 let patience = budget.patience(&vm.estate, Patience::AGAIN);

@@ -66,6 +66,7 @@ pub use host::{
     BondOptions, DiskOptions, Host, ImportOptions, MachineOptions, NetworkChoice, NetworkOptions, RebootOptions, VlanOptions,
 };
 pub use job::Job;
+pub use migration::Goal;
 pub use network::Network;
 pub use nic::{IpOptions, Nic};
 pub use option::{

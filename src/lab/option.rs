@@ -135,6 +135,17 @@ impl Default for StartOptions {
     }
 }
 
+/// A pool that is none of the run's.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RemotePool {
+    /// Address of its master, as after `--host`.
+    pub host: String,
+    /// Nothing for that of the guest's own pool.
+    pub user: Option<String>,
+    pub password: Option<String>,
+}
+
 /// How to move a guest to another host.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -145,13 +156,23 @@ pub struct MigrateOptions {
     pub live: bool,
     /// Name or uuid of the SR that its disks move to.
     pub sr: Option<String>,
+    /// SRs for single disks, by position, name or uuid.
+    #[serde(deserialize_with = "texts")]
+    pub vdi_map: BTreeMap<String, String>,
+    /// Networks of another pool for its interfaces, by number or MAC address.
+    #[serde(deserialize_with = "texts")]
+    pub vif_map: BTreeMap<String, String>,
+    /// Name, uuid or bridge of the network over which it goes to another pool.
+    pub network: Option<String>,
+    pub remote: Option<RemotePool>,
     /// Whether to wait until it answers.
     pub wait: bool,
 }
 
 impl Default for MigrateOptions {
     fn default() -> MigrateOptions {
-        MigrateOptions { timeout: None, live: true, sr: None, wait: true }
+        let (vdi_map, vif_map) = (BTreeMap::new(), BTreeMap::new());
+        MigrateOptions { timeout: None, live: true, sr: None, vdi_map, vif_map, network: None, remote: None, wait: true }
     }
 }
 

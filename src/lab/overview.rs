@@ -35,7 +35,7 @@ pub fn guests(all: &[Guest]) -> Result<Vec<GuestSight>> {
     let mut seen = Vec::new();
     for guest in all {
         let Ok(estate) = guest.estate() else { continue };
-        if seen.iter().any(|known| Arc::ptr_eq(known, estate)) {
+        if seen.iter().any(|known| Arc::ptr_eq(known, &estate)) {
             continue;
         }
         seen.push(estate.clone());
@@ -55,7 +55,7 @@ fn sight(guest: &Guest, records: &HashMap<String, toolstack::Guest>, hosts: &Has
         return Ok(GuestSight { state: "", ip, ..GuestSight::default() });
     };
     let asked;
-    let record = match records.get(uuid) {
+    let record = match records.get(&uuid) {
         Some(record) => record,
         // One that is gone since is no reason to show none.
         None => match guest.record() {

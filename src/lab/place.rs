@@ -2,7 +2,7 @@
 
 use super::address::Address;
 use super::facts::Facts;
-use super::way::Way;
+use super::way::{Find, Way};
 use crate::wire::Transport;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,6 +60,13 @@ impl Place {
     pub(super) fn is_at(&self, address: &Address) {
         if let Reach::Late(way) = &self.reach {
             way.learn(address);
+        }
+    }
+
+    /// Another hypervisor knows from now on where it is.
+    pub(super) fn is_found_by(&self, find: Find) {
+        if let Reach::Late(way) = &self.reach {
+            way.is_found_by(find);
         }
     }
 

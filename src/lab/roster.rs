@@ -318,7 +318,7 @@ impl Lab {
 
     /// Ends the sessions on all hypervisors.
     pub fn close(&self) {
-        self.estates().iter().for_each(|estate| estate.toolstack().log_out());
+        self.estates().iter().for_each(|estate| estate.close());
     }
 
     fn hand_out(&self, place: &Arc<Place>, context: &Context) -> Guest {

@@ -82,7 +82,7 @@ impl Snapshot {
             let made = hold.make(action, &Spec::Guest(spec), Patience::STORAGE)?;
             let record = hold.ask(|toolstack, watch| toolstack.guest(&made, watch))?;
             action.says(record.uuid.clone());
-            Ok(self.guest.taken_over(self.guest.vm()?, &record))
+            Ok(self.guest.taken_over(&*self.guest.vm()?, &record))
         })
     }
 

@@ -5,7 +5,6 @@ use super::guest::Guest;
 use super::wait::{Look, Patience, until_told};
 use crate::context::Action;
 use crate::error::{Error, Kind, Result};
-use crate::name::did_you_mean;
 use crate::time::Cancel;
 use crate::toolstack::{self, PowerState, Ref};
 use serde_json::Value;
@@ -64,24 +63,24 @@ impl Guest {
 
     /// # Errors
     /// `Unsupported` when no hypervisor is known.
-    pub fn uuid(&self) -> Result<&str> {
-        Ok(&self.vm()?.uuid)
+    pub fn uuid(&self) -> Result<String> {
+        Ok(self.vm()?.uuid.clone())
     }
 
     /// The hypervisor that it is on.
     ///
     /// # Errors
     /// `Unsupported` when none is known.
-    pub fn estate(&self) -> Result<&Arc<Estate>> {
-        Ok(&self.vm()?.estate)
+    pub fn estate(&self) -> Result<Arc<Estate>> {
+        Ok(self.vm()?.estate.clone())
     }
 
     /// What its toolstack calls it.
     ///
     /// # Errors
     /// `Unsupported` when no hypervisor is known.
-    pub fn reference(&self) -> Result<&Ref> {
-        Ok(&self.vm()?.reference)
+    pub fn reference(&self) -> Result<Ref> {
+        Ok(self.vm()?.reference.clone())
     }
 
     /// The host that it runs on now; nothing while it is down.
@@ -161,15 +160,7 @@ impl Guest {
 
     /// The host of this name, address or uuid, on the guest's own hypervisor.
     pub(super) fn host_called(&self, name: &str) -> Result<Ref> {
-        let vm = self.vm()?;
-        let hosts = vm.estate.ask(self.context(), |toolstack, watch| toolstack.hosts(watch))?;
-        let found = hosts.iter().find(|h| [&h.name, &h.uuid, &h.address, &h.hostname].iter().any(|text| text.as_str() == name));
-        found.map(|host| host.reference.clone()).ok_or_else(|| {
-            let what = format!("no host `{name}` on {}", vm.estate.name());
-            let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
-            let near = did_you_mean(name, names.iter().copied());
-            Error::new(Kind::NotFound, what).help(near.unwrap_or_else(|| format!("there is: {}", names.join(", "))))
-        })
+        Ok(self.vm()?.estate.host_called(name, self.context())?.reference)
     }
 
     /// What wakes a wait when something about it changes, where a hypervisor is known.

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Asks where the machine is. What it does must see the flag.
-pub(super) type Find = Box<dyn Fn(&Cancel) -> Result<Address> + Send + Sync>;
+pub(super) type Find = Arc<dyn Fn(&Cancel) -> Result<Address> + Send + Sync>;
 
 /// Makes the way to an address.
 pub(super) type Make = Box<dyn Fn(&Address) -> Arc<dyn Transport> + Send + Sync>;
@@ -18,7 +18,7 @@ pub(super) type Make = Box<dyn Fn(&Address) -> Arc<dyn Transport> + Send + Sync>
 pub(super) struct Way {
     machine: String,
     /// Nothing for a machine whose address is only told.
-    find: Option<Find>,
+    find: Mutex<Option<Find>>,
     make: Make,
     known: Mutex<Known>,
 }
@@ -34,7 +34,7 @@ struct Known {
 
 impl Way {
     pub fn new(machine: impl Into<String>, find: Option<Find>, make: Make) -> Way {
-        Way { machine: machine.into(), find, make, known: Mutex::default() }
+        Way { machine: machine.into(), find: Mutex::new(find), make, known: Mutex::default() }
     }
 
     /// Where it is, as far as that is known.
@@ -45,6 +45,12 @@ impl Way {
     /// It is here now: a way that led elsewhere is given up.
     pub fn learn(&self, address: &Address) {
         self.reached_at(address);
+    }
+
+    /// Somebody else knows from now on where it is.
+    pub fn is_found_by(&self, find: Find) {
+        *self.find.lock().unwrap_or_else(PoisonError::into_inner) = Some(find);
+        self.lock().is_doubtful = true;
     }
 
     fn reached_at(&self, address: &Address) -> Arc<dyn Transport> {
@@ -63,13 +69,14 @@ impl Way {
     }
 
     fn inner(&self, cancel: &Cancel) -> Result<Arc<dyn Transport>> {
+        let find = self.find.lock().unwrap_or_else(PoisonError::into_inner).clone();
         {
             let known = self.lock();
-            if let Some((_, transport)) = known.at.as_ref().filter(|_| !known.is_doubtful || self.find.is_none()) {
+            if let Some((_, transport)) = known.at.as_ref().filter(|_| !known.is_doubtful || find.is_none()) {
                 return Ok(transport.clone());
             }
         }
-        match &self.find {
+        match find {
             Some(find) => Ok(self.reached_at(&find(cancel)?)),
             None => Err(Error::new(Kind::Unreachable, format!("no address of `{}` is known", self.machine))),
         }
@@ -167,7 +174,7 @@ mod tests {
         let left = Mutex::new((std::mem::take(&mut left), last));
         let made = Arc::new(Mutex::new(Vec::new()));
         let told = made.clone();
-        let find: Find = Box::new(move |_| {
+        let find: Find = Arc::new(move |_| {
             let mut left = left.lock().unwrap();
             Ok(left.0.pop().unwrap_or_else(|| left.1.clone()))
         });

@@ -14,9 +14,11 @@ pub use types::*;
 pub use verb::*;
 
 use crate::error::{Blame, Error, Kind, Result};
+use crate::secret::Secret;
 use crate::time::Cancel;
 use serde_json::Value;
 use std::io::{Read, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What watches a call: the flag that stops it, its limit, and who is told how far it is.
@@ -97,6 +99,18 @@ pub trait Toolstack: Send + Sync {
     fn duplicate(&self, guest: &Ref, name: &str, how: &Duplicate, watch: Watch<'_>) -> Result<Ref>;
 
     fn migrate(&self, guest: &Ref, migration: &Migration, watch: Watch<'_>) -> Result<()>;
+
+    /// What a host says to who may send it guests, over one of its networks or that of its management.
+    fn invite(&self, host: &Ref, network: Option<&Ref>, watch: Watch<'_>) -> Result<Invitation>;
+
+    /// Sends a guest to a host that has invited it. Of another pool, it is a guest of that one afterwards, with the uuid that it had.
+    fn send(&self, guest: &Ref, journey: &Journey, watch: Watch<'_>) -> Result<()>;
+
+    /// Asks whether [`Toolstack::send`] would be allowed. Nothing is done.
+    fn may_send(&self, guest: &Ref, journey: &Journey, watch: Watch<'_>) -> Result<()>;
+
+    /// The toolstack of this sort at another address, which is logged in to in the same way.
+    fn another(&self, address: &str, user: Option<&str>, password: Option<Secret>) -> Result<Arc<dyn Toolstack>>;
 
     /// Removes a guest that is halted, with the disks that are its own (or without).
     fn destroy_guest(&self, guest: &Ref, keep_disks: bool, watch: Watch<'_>) -> Result<()>;

@@ -230,12 +230,32 @@ pub enum Duplicate {
     Checkpoint,
 }
 
-/// Where a guest goes, and how.
+/// What a pool tells to who may send it a guest: the way there, and as whom. Parts of it are secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Invitation(pub BTreeMap<String, String>);
+
+impl std::fmt::Debug for Invitation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Invitation")
+    }
+}
+
+/// How a guest goes to a host that has invited it: of another pool, or to other SRs of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Journey {
+    pub to: Invitation,
+    /// While it runs.
+    pub is_live: bool,
+    /// An SR there for each of its disks.
+    pub disks: Vec<(Ref, Ref)>,
+    /// A network there for each of its interfaces; none within its pool.
+    pub vifs: Vec<(Ref, Ref)>,
+}
+
+/// Where a guest goes within its pool, and how.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Migration {
     pub host: Ref,
     /// While it runs.
     pub is_live: bool,
-    /// Its disks too, to this SR.
-    pub sr: Option<Ref>,
 }

@@ -26,7 +26,7 @@ pub use power::RebootOptions;
 pub(super) use power::Starts;
 
 /// SR types whose data lies on one host alone, the usual one first.
-const LOCAL: [&str; 4] = ["ext", "lvm", "btrfs", "file"];
+pub(super) const LOCAL: [&str; 4] = ["ext", "lvm", "btrfs", "file"];
 
 /// Where a host keeps what it knows of itself.
 const INVENTORY: &str = "/etc/xensource-inventory";

@@ -66,7 +66,7 @@ pub fn reference(value: &Dynamic) -> Option<String> {
 pub fn uuid(value: &Dynamic) -> Option<String> {
     None.or_else(|| value.read_lock::<Host>().map(|host| host.uuid().to_string()))
         .or_else(|| value.read_lock::<Disk>().map(|disk| disk.known().uuid.clone()))
-        .or_else(|| value.read_lock::<Guest>().and_then(|guest| guest.uuid().ok().map(str::to_string)))
+        .or_else(|| value.read_lock::<Guest>().and_then(|guest| guest.uuid().ok()))
         .or_else(|| value.read_lock::<Snapshot>().map(|snapshot| snapshot.uuid().to_string()))
         .or_else(|| value.read_lock::<Vif>().map(|vif| vif.known().uuid.clone()))
         .or_else(|| value.read_lock::<Network>().map(|network| network.known().uuid.clone()))

@@ -44,7 +44,7 @@ mod vm {
     /// ```
     #[rhai_fn(get = "uuid", pure, return_raw)]
     pub fn uuid(vm: &mut Guest) -> Raised<String> {
-        told(vm, vm.uuid()).map(str::to_string)
+        told(vm, vm.uuid())
     }
 
     /// Gives the host that the guest runs on now, or `()` while it is down.

@@ -4,16 +4,27 @@
 //! copied, and everything on it is copied with it.
 
 use rustix::fs::{AtFlags, Mode, SeekFrom};
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The contents of all disks of a simulator.
 #[derive(Clone)]
 pub(super) struct Store {
     base: PathBuf,
+    /// The directory of each disk that was asked for. A disk that gets another name keeps it, so that whoever uses it goes on.
+    dirs: Arc<Mutex<Dirs>>,
+}
+
+#[derive(Default)]
+struct Dirs {
+    by_disk: HashMap<String, PathBuf>,
+    /// How many were ever given out.
+    count: u64,
 }
 
 impl Store {
@@ -21,7 +32,7 @@ impl Store {
     /// The directory cannot be made.
     pub fn new(base: PathBuf) -> io::Result<Store> {
         fs::create_dir_all(&base)?;
-        Ok(Store { base })
+        Ok(Store { base, dirs: Arc::default() })
     }
 
     /// Where everything is kept.
@@ -53,20 +64,25 @@ impl Store {
         copy_tree(&source, &target)
     }
 
-    /// Gives a disk's files another name: what is mounted somewhere stays mounted, and what stood under the new name goes.
+    /// Gives a disk another name: where its files are in use they stay so, and what stood under the new name goes.
     ///
     /// # Errors
-    /// A file cannot be moved or removed.
+    /// A file cannot be removed.
     pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let (source, target) = (self.dir(from), self.dir(to));
-        remove(&target)?;
-        if source.exists() { fs::rename(source, target) } else { Ok(()) }
+        remove(&self.dir(to))?;
+        let dir = self.dir(from);
+        let mut dirs = self.dirs.lock().unwrap_or_else(PoisonError::into_inner);
+        dirs.by_disk.remove(from);
+        dirs.by_disk.insert(to.to_string(), dir);
+        Ok(())
     }
 
     /// # Errors
     /// A file cannot be removed.
     pub fn forget(&self, disk: &str) -> io::Result<()> {
-        remove(&self.dir(disk))
+        remove(&self.dir(disk))?;
+        self.dirs.lock().unwrap_or_else(PoisonError::into_inner).by_disk.remove(disk);
+        Ok(())
     }
 
     /// The bytes that a disk takes here.
@@ -75,9 +91,16 @@ impl Store {
     }
 
     pub fn dir(&self, disk: &str) -> PathBuf {
+        let mut dirs = self.dirs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(dir) = dirs.by_disk.get(disk) {
+            return dir.clone();
+        }
+        dirs.count += 1;
         // Identifiers come from the simulator, but an import may have brought them from anywhere.
         let plain: String = disk.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
-        self.base.join(plain)
+        let dir = self.base.join(format!("{}-{plain}", dirs.count));
+        dirs.by_disk.insert(disk.to_string(), dir.clone());
+        dir
     }
 }
 
@@ -244,5 +267,21 @@ mod tests {
         store.forget("a").unwrap();
         assert!(!tree.exists());
         assert!(store.dir("../../etc").starts_with(dir.path()));
+    }
+    #[test]
+    fn a_disk_that_moves_stays_where_its_files_are_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path().to_path_buf()).unwrap();
+        let tree = store.tree("a");
+        store.rename("a", "b").unwrap();
+        // Whoever was about to use it under its first name finds the same place.
+        fs::create_dir_all(&tree).unwrap();
+        fs::write(tree.join("file"), "one").unwrap();
+        assert_eq!(fs::read_to_string(store.tree("b").join("file")).unwrap(), "one");
+        store.forget("a").unwrap();
+        assert!(!store.tree("a").exists() && store.tree("b").exists());
+        fs::create_dir_all(store.tree("c")).unwrap();
+        store.rename("b", "c").unwrap();
+        assert_eq!(store.tree("c"), tree);
     }
 }

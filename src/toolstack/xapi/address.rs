@@ -37,6 +37,21 @@ impl Address {
         Ok(Address { host, port: port.or(self.port), ..self.clone() }.origin())
     }
 
+    /// Another address: in full, or a host alone, which is reached in the same way as this one.
+    ///
+    /// # Errors
+    /// `Malformed`.
+    pub(super) fn like(&self, text: &str, user: Option<&str>) -> Result<Address> {
+        let given: Address = text.parse()?;
+        let is_whole = text.contains("://");
+        Ok(Address {
+            is_encrypted: if is_whole { given.is_encrypted } else { self.is_encrypted },
+            port: if is_whole { given.port } else { given.port.or(self.port) },
+            user: user.map(str::to_string).or(given.user.clone()).or_else(|| self.user.clone()),
+            ..given
+        })
+    }
+
     /// As shown to people: the port only where it is not the usual one.
     pub fn machine(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };

@@ -212,6 +212,8 @@ calls! {
     vm_pool_migrate = "VM.pool_migrate"(vm: Vm<'_>, host: Host<'_>, options: StringMap<'_>) -> "void" act;
     vm_migrate_send = "VM.migrate_send"(vm: Vm<'_>, dest: StringMap<'_>, live: bool, disks: VdiToSr, vifs: VifToNetwork,
         options: StringMap<'_>) -> "VM_ref" act;
+    vm_assert_can_migrate = "VM.assert_can_migrate"(vm: Vm<'_>, dest: StringMap<'_>, live: bool, disks: VdiToSr, vifs: VifToNetwork,
+        options: StringMap<'_>) -> "void" act;
     vm_set_is_a_template = "VM.set_is_a_template"(vm: Vm<'_>, value: bool) -> "void" act;
     vm_set_name_label = "VM.set_name_label"(vm: Vm<'_>, value: &str) -> "void" act;
     vm_set_name_description = "VM.set_name_description"(vm: Vm<'_>, value: &str) -> "void" act;

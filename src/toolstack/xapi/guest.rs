@@ -1,13 +1,14 @@
 //! Guests, templates and snapshots.
 
-use super::calls::{self, GuestMetrics, Host, Sr, Vdi, VdiToSr, VifToNetwork, Vm, VmMetrics};
+use super::calls::{self, Call, GuestMetrics, Host, Sr, Vdi, VdiToSr, VifToNetwork, Vm, VmMetrics};
 use super::record::{GuestMetricsRecord, VbdRecord, VmMetricsRecord, VmRecord};
 use super::session::Xapi;
 use super::task::bound;
 use super::value::{All, NULL};
 use crate::error::{Blame, Error, Kind, Result};
+use crate::secret::Secret;
 use crate::time::Cancel;
-use crate::toolstack::{Class, Duplicate, Guest, GuestChange, GuestSpec, Migration, Ref, Snapshot, Watch};
+use crate::toolstack::{Class, Duplicate, Guest, GuestChange, GuestSpec, Invitation, Journey, Migration, Ref, Snapshot, Watch};
 use serde_json::Map;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -175,32 +176,44 @@ impl Xapi {
     }
 
     pub(super) fn move_guest(&self, guest: &Ref, migration: &Migration, watch: Watch<'_>) -> Result<()> {
-        let Some(sr) = &migration.sr else {
-            let options = BTreeMap::from([("live".to_string(), migration.is_live.to_string())]);
-            return self.perform(calls::vm_pool_migrate(guest.into(), (&migration.host).into(), &options), watch).map(drop);
+        let options = BTreeMap::from([("live".to_string(), migration.is_live.to_string())]);
+        self.perform(calls::vm_pool_migrate(guest.into(), (&migration.host).into(), &options), watch).map(drop)
+    }
+
+    /// What a host says to a pool that sends it a guest, over this network or that of its management.
+    pub(super) fn ask_in(&self, host: &Ref, network: Option<&Ref>, watch: Watch<'_>) -> Result<Invitation> {
+        let usual = match network {
+            Some(_) => None,
+            None => self.read_nics(Some(host), watch)?.into_iter().find(|nic| nic.is_management).map(|nic| nic.network),
         };
-        let options = BTreeMap::new();
-        let nics = self.read_nics(Some(&migration.host), watch)?;
-        let network = nics.into_iter().find(|nic| nic.is_management).map(|nic| nic.network).ok_or_else(|| {
+        let network = network.or(usual.as_ref()).ok_or_else(|| {
             Error::new(Kind::NotFound, "the host that the guest goes to has no management interface").blame(Blame::Lab)
         })?;
-        let receive = calls::host_migrate_receive(Host::from(&migration.host), (&network).into(), &options);
-        let cancel = bound(watch, &receive);
-        let destination: BTreeMap<String, String> = self.ask(&receive, &cancel)?;
-        // It has the reference of a session.
-        destination.values().for_each(|value| self.mask.learn(&crate::secret::Secret::new(value)));
-        let vbds = self.read_vbds(guest, &cancel)?;
-        let disks = vbds.into_values().filter(|vbd| vbd.kind == "Disk").filter_map(|vbd| vbd.vdi);
-        let disks: Map<_, _> = disks.map(|vdi| (vdi.to_string(), (&*sr.id).into())).collect();
-        let send = calls::vm_migrate_send(
-            guest.into(),
-            &destination,
-            migration.is_live,
-            VdiToSr(disks),
-            VifToNetwork(Map::new()),
-            &options,
-        );
-        self.perform(send, watch).map(drop)
+        let options = BTreeMap::new();
+        let receive = calls::host_migrate_receive(Host::from(host), network.into(), &options);
+        let invitation = Invitation(self.ask(&receive, &bound(watch, &receive))?);
+        self.hide(&invitation);
+        Ok(invitation)
+    }
+
+    /// An invitation has the reference of a session.
+    fn hide(&self, invitation: &Invitation) {
+        let session = invitation.0.get("session_id");
+        session.into_iter().for_each(|session| self.mask.learn(&Secret::new(session)));
+    }
+
+    /// The call that sends a guest on its way, or asks whether it may go.
+    pub(super) fn journey(
+        &self,
+        guest: &Ref,
+        journey: &Journey,
+        call: fn(Vm<'_>, &BTreeMap<String, String>, bool, VdiToSr, VifToNetwork, &BTreeMap<String, String>) -> Call,
+    ) -> Call {
+        self.hide(&journey.to);
+        let map =
+            |pairs: &[(Ref, Ref)]| -> Map<_, _> { pairs.iter().map(|(of, to)| (of.id.to_string(), (&*to.id).into())).collect() };
+        let (disks, vifs) = (VdiToSr(map(&journey.disks)), VifToNetwork(map(&journey.vifs)));
+        call(guest.into(), &journey.to.0, journey.is_live, disks, vifs, &BTreeMap::new())
     }
 
     /// Removes a guest with its snapshots; with its own disks, and the images of its memory, unless they are kept.

@@ -114,6 +114,17 @@ impl Xapi {
         Ok(Xapi { name, login, state: Mutex::new(State { server, session: None }), gate: Arc::default(), notes, mask })
     }
 
+    /// A pool at another address, which is logged in to in the same way but for what is said here.
+    ///
+    /// # Errors
+    /// `Malformed`: the address.
+    pub(super) fn beside(&self, address: &str, user: Option<&str>, password: Option<Secret>) -> Result<Xapi> {
+        let address = self.login.address.like(address, user)?;
+        let own = password.into_iter().collect::<Vec<_>>();
+        let passwords = if own.is_empty() { self.login.passwords.clone() } else { own };
+        Xapi::new(Login { address, passwords, ..self.login.clone() })
+    }
+
     /// Where the pool is reached now: its coordinator, once that is known.
     pub fn machine(&self) -> String {
         self.lock().server.machine().to_string()

@@ -3,9 +3,11 @@
 use super::calls;
 use super::session::Xapi;
 use crate::error::Result;
+use crate::secret::Secret;
 use crate::toolstack::*;
 use serde_json::Value;
 use std::io::{Read, Write};
+use std::sync::Arc;
 
 impl Toolstack for Xapi {
     fn name(&self) -> &str {
@@ -143,6 +145,22 @@ impl Toolstack for Xapi {
 
     fn migrate(&self, guest: &Ref, migration: &Migration, watch: Watch<'_>) -> Result<()> {
         self.move_guest(guest, migration, watch)
+    }
+
+    fn invite(&self, host: &Ref, network: Option<&Ref>, watch: Watch<'_>) -> Result<Invitation> {
+        self.ask_in(host, network, watch)
+    }
+
+    fn send(&self, guest: &Ref, journey: &Journey, watch: Watch<'_>) -> Result<()> {
+        self.perform(self.journey(guest, journey, calls::vm_migrate_send), watch).map(drop)
+    }
+
+    fn may_send(&self, guest: &Ref, journey: &Journey, watch: Watch<'_>) -> Result<()> {
+        self.tell(&self.journey(guest, journey, calls::vm_assert_can_migrate), watch)
+    }
+
+    fn another(&self, address: &str, user: Option<&str>, password: Option<Secret>) -> Result<Arc<dyn Toolstack>> {
+        Ok(Arc::new(self.beside(address, user, password)?))
     }
 
     fn destroy_guest(&self, guest: &Ref, keep_disks: bool, watch: Watch<'_>) -> Result<()> {
