@@ -4,6 +4,7 @@ use super::estate::removal;
 use super::guest::{Guest, Vm};
 use super::hold::Hold;
 use super::option::CopyOptions;
+use super::power::Now;
 use super::snapshot::Snapshot;
 use super::wait::Patience;
 use crate::context::Action;
@@ -110,7 +111,7 @@ impl Guest {
             (now.state != before).then(|| format!("it is {}", now.state.word()))
         })?;
         let Some(boot_id) = boot_id else { return Ok(()) };
-        let now = self.wait_back(action, &self.patience(Patience::AGAIN), "to go on answering", |_| None)?;
+        let now = self.wait_up(action, &self.patience(Patience::AGAIN), "to go on answering", Now::Started, |_| None)?;
         self.went_on(Some(boot_id), &now)
     }
 

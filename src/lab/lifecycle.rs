@@ -6,7 +6,7 @@
 use super::estate::Estate;
 use super::guest::{Guest, Vm};
 use super::option::{PowerOptions, StartOptions, WaitOptions};
-use super::power::is_new;
+use super::power::{Now, is_new};
 use super::wait::Patience;
 use crate::context::Action;
 use crate::error::{Error, Kind, Result};
@@ -88,7 +88,13 @@ impl Guest {
                 return Err(self.elsewhere(&vm, &record, &on));
             }
             if options.wait && !options.paused {
-                self.wait_back(action, &budget.patience(&vm.estate, Patience::READY), "to answer after its start", |_| None)?;
+                self.wait_up(
+                    action,
+                    &budget.patience(&vm.estate, Patience::READY),
+                    "to answer after its start",
+                    Now::Started,
+                    |_| None,
+                )?;
             }
             action.says(format!("{} after {}", wanted.word(), budget.took()));
             Ok(())
@@ -122,7 +128,7 @@ impl Guest {
             })?;
             if options.wait {
                 let patience = budget.patience(&vm.estate, Patience::READY);
-                self.wait_back(action, &patience, "to answer with a new boot id", |now| {
+                self.wait_up(action, &patience, "to answer with a new boot id", Now::Started, |now| {
                     (!is_new(now, &boot_id)).then(|| "it answers with the old boot id".to_string())
                 })?;
             }
@@ -217,7 +223,7 @@ impl Guest {
             }
             if options.wait {
                 let patience = budget.patience(&vm.estate, Patience::AGAIN);
-                let boot_id = self.wait_back(action, &patience, "to answer after it was resumed", |_| None)?;
+                let boot_id = self.wait_up(action, &patience, "to answer after it was resumed", Now::Started, |_| None)?;
                 self.went_on(asleep.as_deref(), &boot_id)?;
             }
             action.says(format!("UP after {}", budget.took()));
@@ -249,7 +255,13 @@ impl Guest {
             self.order(action, &budget, Patience::ORDER, &Verb::Unpause(vm.reference.clone()))?;
             self.wait_in(action, &budget, PowerState::Up)?;
             if options.wait {
-                self.wait_back(action, &budget.patience(&vm.estate, Patience::READY), "to answer after it was unpaused", |_| None)?;
+                self.wait_up(
+                    action,
+                    &budget.patience(&vm.estate, Patience::READY),
+                    "to answer after it was unpaused",
+                    Now::Started,
+                    |_| None,
+                )?;
             }
             Ok(())
         })

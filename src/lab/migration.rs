@@ -6,6 +6,7 @@ use super::hold::{Hold, named};
 use super::host::Host;
 use super::network::Network;
 use super::option::MigrateOptions;
+use super::power::Now;
 use super::sr::Sr;
 use super::wait::Patience;
 use crate::context::Action;
@@ -65,7 +66,7 @@ impl Guest {
             }
             if now.state == PowerState::Up && options.wait {
                 let patience = vm.estate.patience(Patience::AGAIN);
-                let answers = self.wait_back(action, &patience, &format!("to answer on {name}"), |_| None)?;
+                let answers = self.wait_up(action, &patience, &format!("to answer on {name}"), Now::Started, |_| None)?;
                 self.went_on(boot_id.as_deref(), &answers)?;
             }
             action.says(format!("on {name} after {}", show_duration(started.elapsed())));

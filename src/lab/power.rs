@@ -29,6 +29,15 @@ const SILENT: u32 = 4;
 /// Finds `$sudo` for who is not root, and the commands that a plain user's path leaves out.
 const AS_ROOT: &str = "PATH=\"$PATH:/usr/sbin:/sbin\"; sudo=; [ \"$(id -u)\" = 0 ] || sudo='sudo -n'";
 
+/// What its hypervisor says of a guest that is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Now {
+    /// It may still be down, or go down and come back.
+    Anything,
+    /// It has been started: should it go down again, that is an error at once.
+    Started,
+}
+
 /// What one look at a machine shows.
 enum Sight {
     /// The boot id is empty when it answered without one, as a machine does that ends its processes to go down.
@@ -66,7 +75,7 @@ impl Guest {
         self.told("wait until it answers", |action| {
             let patience = self.patience(Patience::READY).or(options.timeout);
             let known = self.place().was_reached();
-            let result = self.wait_up(action, &patience, "to answer", |_| None);
+            let result = self.wait_up(action, &patience, "to answer", Now::Anything, |_| None);
             result.map(drop).map_err(|e| if e.kind == Kind::Timeout && !known { e.blame(Blame::Lab) } else { e })
         })
     }
@@ -235,44 +244,22 @@ impl Guest {
 
     /// Waits until it answers with another boot id than before; with any when there was none.
     pub(super) fn wait_started(&self, action: &Action<'_>, patience: &Patience, before: &str) -> Result<()> {
-        self.wait_up(action, patience, "to answer with a new boot id", |boot_id| {
+        self.wait_up(action, patience, "to answer with a new boot id", Now::Anything, |boot_id| {
             (!is_new(boot_id, before)).then(|| "it still runs, with the old boot id".to_string())
         })
         .map(drop)
     }
 
-    /// Waits until it answers, and `not_yet` has nothing against the boot id.
+    /// Waits until it answers, and `not_yet` has nothing against the boot id; returns that.
     pub(super) fn wait_up(
         &self,
         action: &Action<'_>,
         patience: &Patience,
         what: &str,
+        now: Now,
         not_yet: impl Fn(&String) -> Option<String>,
     ) -> Result<String> {
         let what = format!("`{}` {what}", self.name());
-        self.wait_answer(action, patience, &what, false, not_yet)
-    }
-
-    /// As [`Guest::wait_up`], for a guest that its hypervisor has started: should it go down again, that is an error at once.
-    pub(super) fn wait_back(
-        &self,
-        action: &Action<'_>,
-        patience: &Patience,
-        what: &str,
-        not_yet: impl Fn(&String) -> Option<String>,
-    ) -> Result<String> {
-        let what = format!("`{}` {what}", self.name());
-        self.wait_answer(action, patience, &what, true, not_yet)
-    }
-
-    fn wait_answer(
-        &self,
-        action: &Action<'_>,
-        patience: &Patience,
-        what: &str,
-        is_started: bool,
-        not_yet: impl Fn(&String) -> Option<String>,
-    ) -> Result<String> {
         let mut locked_since: Option<Instant> = None;
         let grace = self.patience(Patience { limit: LOGIN_GRACE, ..*patience }).limit.min(patience.limit);
         let mut watch = self.watch();
@@ -284,7 +271,7 @@ impl Guest {
             Some(watch) => watch.pause(own, longest),
             None => own.sleep(longest),
         };
-        let look = |own: &Cancel| match self.look_there(own, is_started, &is_told)? {
+        let look = |own: &Cancel| match self.look_there(own, now, &is_told)? {
             Sight::Up { boot_id } => Ok(match not_yet(&boot_id) {
                 None => Look::Done(boot_id),
                 Some(why) => Look::NotYet(why),
@@ -296,12 +283,12 @@ impl Guest {
             Sight::Locked(error) if locked_since.get_or_insert_with(Instant::now).elapsed() > grace => Err(error),
             Sight::Locked(error) => Ok(Look::NotYet(error.what)),
         };
-        until_told(self.context(), action, what, &patience, &mut rest, look)
+        until_told(self.context(), action, &what, &patience, &mut rest, look)
     }
 
     /// One look at a guest in its lab: its hypervisor knows better than silence does whether it runs, and where it is.
-    fn look_there(&self, own: &Cancel, is_started: bool, is_told: &Cell<bool>) -> Result<Sight> {
-        let why = self.why_not_inside(own, is_started)?;
+    fn look_there(&self, own: &Cancel, now: Now, is_told: &Cell<bool>) -> Result<Sight> {
+        let why = self.why_not_inside(own, now)?;
         is_told.set(why.is_some());
         if let Some(why) = why {
             return Ok(Sight::Silent(why));

@@ -2,6 +2,7 @@
 
 use super::estate::{Estate, where_it_is};
 use super::guest::Guest;
+use super::power::Now;
 use super::wait::{Look, Patience, until_told};
 use crate::context::Action;
 use crate::error::{Error, Kind, Result};
@@ -192,7 +193,7 @@ impl Guest {
 
     /// Why it cannot be reached inside, if its hypervisor knows: it does not run, or nobody has said where it is. Learns where it is.
     /// A guest that was started and is down is an error.
-    pub(super) fn why_not_inside(&self, own: &Cancel, is_started: bool) -> Result<Option<Error>> {
+    pub(super) fn why_not_inside(&self, own: &Cancel, now: Now) -> Result<Option<Error>> {
         if self.vm().is_err() {
             return Ok(None);
         }
@@ -204,7 +205,7 @@ impl Guest {
             }
             Err(error) => return Err(error),
         };
-        if record.state == PowerState::Down && is_started {
+        if record.state == PowerState::Down && now == Now::Started {
             return Err(Error::new(Kind::Refused, format!("`{}` went DOWN again before it answered", self.name())));
         }
         if record.state != PowerState::Up {
