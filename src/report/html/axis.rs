@@ -102,13 +102,13 @@ impl Axis {
     }
 }
 
-/// "0", "30s", "5m", "1h30".
+/// "0", "500ms", "1.5s", "30s", "5m", "1h30".
 fn words(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
         _ if seconds == 0.0 => "0".into(),
         _ if seconds < 1.0 => format!("{}ms", (seconds * 1000.0).round()),
-        0..60 => format!("{whole}s"),
+        0..60 => format!("{}s", (seconds * 10.0).round() / 10.0),
         60..3600 if whole.is_multiple_of(60) => format!("{}m", whole / 60),
         60..3600 => format!("{}m{:02}", whole / 60, whole % 60),
         _ if whole.is_multiple_of(3600) => format!("{}h", whole / 3600),
@@ -120,6 +120,7 @@ fn words(seconds: f64) -> String {
 mod tests {
     use super::*;
     use crate::event::{Beginning, Event, Fact};
+    use std::collections::BTreeSet;
     use std::time::Duration;
 
     /// The axis of a run that was heard of at these seconds, where a negative one is when it was resumed.
@@ -135,6 +136,10 @@ mod tests {
         (Axis::of(&summary).unwrap(), begin)
     }
 
+    fn words(axis: &Axis) -> Vec<String> {
+        axis.marks().into_iter().map(|(_, word)| word).collect()
+    }
+
     #[test]
     fn a_pause_is_narrow_however_long_it_was() {
         let (axis, begin) = axis(&[60.0, -36000.0, 36040.0]);
@@ -142,15 +147,22 @@ mod tests {
         assert_eq!((at(0.0), at(60.0), at(36000.0), at(36040.0), at(99999.0)), (0.0, 58.8, 60.8, 100.0, 100.0));
         assert_eq!(at(30000.0), 60.8, "in the pause");
         assert_eq!(axis.pauses().collect::<Vec<_>>(), [(58.8, 2.0, 35940.0)]);
-        let marks: Vec<String> = axis.marks().into_iter().map(|(_, word)| word).collect();
-        assert_eq!(marks, ["0", "15s", "30s", "45s", "1m", "1m15", "1m30"]);
+        assert_eq!(words(&axis), ["0", "15s", "30s", "45s", "1m", "1m15", "1m30"]);
+    }
+
+    #[test]
+    fn half_seconds_are_said() {
+        assert_eq!(words(&axis(&[2.6]).0), ["0", "500ms", "1s", "1.5s", "2s", "2.5s"]);
     }
 
     #[test]
     fn any_length_has_a_few_marks() {
-        for length in [0.0, 0.002, 0.4, 7.0, 59.0, 3000.0, 86399.0, 8e6, 4e8] {
+        let ends = super::NICE.into_iter().flat_map(|step| [step * 5.0, step * MARKS]);
+        for length in [0.0, 0.002, 0.4, 7.0, 59.0, 3000.0, 86399.0, 8e6, 4e8].into_iter().chain(ends) {
             let (axis, _) = axis(&[length]);
             let marks = axis.marks();
+            let words: BTreeSet<&str> = marks.iter().map(|(_, word)| word.as_str()).collect();
+            assert_eq!(words.len(), marks.len(), "each has a word of its own: {length}: {marks:?}");
             assert!(
                 (1..=10).contains(&marks.len()) && marks.iter().all(|(at, _)| (0.0..=100.0).contains(at)),
                 "{length}: {marks:?}"
