@@ -127,56 +127,36 @@ impl License {
     }
 }
 
-const ATTRIBUTES: &[&str] = &[
-    "id",
-    "alias",
-    "version",
-    "productVersion",
-    "productType",
-    "installsr",
-    "license",
-    "defaultlicense",
-    "noisos",
-    "diskCount",
-    "cpufreqgovernor",
-    "dhcp",
-    "ipv6",
-    "noipv4",
-    "iommu",
-    "suppackcds",
-    "default",
-    "disablefw",
-    "extraConfig",
-    "container",
-    "vname",
-    "vcpus",
-    "vmemory",
-    "vdisksize",
-    "vsr",
-    "vnetworks",
-];
-/// What `allhosts` has: all but what makes one of them another machine, and from where to where.
-const ATTRIBUTES_OF_ALL: &[&str] = &[
-    "start",
-    "stop",
-    "version",
-    "productVersion",
-    "productType",
-    "installsr",
-    "license",
-    "defaultlicense",
-    "noisos",
-    "diskCount",
-    "cpufreqgovernor",
-    "dhcp",
-    "ipv6",
-    "noipv4",
-    "iommu",
-    "suppackcds",
-    "default",
-    "disablefw",
-    "extraConfig",
-];
+/// The attributes of a host wherever it is, between others.
+macro_rules! attributes {
+    ([$($first:literal),*], [$($last:literal),*]) => {
+        &[
+            $($first,)*
+            "version",
+            "productVersion",
+            "productType",
+            "installsr",
+            "license",
+            "defaultlicense",
+            "noisos",
+            "diskCount",
+            "cpufreqgovernor",
+            "dhcp",
+            "ipv6",
+            "noipv4",
+            "iommu",
+            "suppackcds",
+            "default",
+            "disablefw",
+            "extraConfig",
+            $($last,)*
+        ]
+    };
+}
+const ATTRIBUTES: &[&str] =
+    attributes!(["id", "alias"], ["container", "vname", "vcpus", "vmemory", "vdisksize", "vsr", "vnetworks"]);
+/// All but what makes one of them another machine, and from where to where.
+const ATTRIBUTES_OF_ALL: &[&str] = attributes!(["start", "stop"], []);
 const HOST: Form = Form { attributes: ATTRIBUTES, children: Some(contents::CHILDREN), text: false };
 const ALLHOSTS: Form = Form { attributes: ATTRIBUTES_OF_ALL, children: Some(contents::CHILDREN), text: false };
 const OF_NESTED: &[&str] = &["vname", "vcpus", "vmemory", "vdisksize", "vsr", "vnetworks"];
