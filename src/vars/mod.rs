@@ -191,6 +191,18 @@ fn malformed(what: String) -> Error {
 }
 
 #[cfg(test)]
+impl Variables {
+    /// These, as a command line gives them.
+    pub fn flags(settings: &[(&str, &str)]) -> Variables {
+        let mut variables = Variables::default();
+        for (name, value) in settings {
+            variables.set(Layer::Flag, name, *value).unwrap();
+        }
+        variables
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -181,7 +181,7 @@ fn device(storage: &Storage, sort: &str) -> Result<BTreeMap<String, String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vars::{Layer, Variables};
+    use crate::vars::Variables;
 
     fn storage(sort: &str, options: &[StorageOption]) -> Storage {
         let (name, sort, options) = ("S".into(), sort.into(), options.to_vec());
@@ -189,11 +189,7 @@ mod tests {
     }
 
     fn made(storage: &Storage, number: usize, settings: &[(&str, &str)]) -> String {
-        let mut variables = Variables::default();
-        for (name, value) in settings {
-            variables.set(Layer::Flag, name, *value).unwrap();
-        }
-        match share(storage, number, Site::new(&variables)) {
+        match share(storage, number, Site::new(&Variables::flags(settings))) {
             Ok(share) => {
                 let options: Vec<String> = share.options.iter().map(|(name, value)| format!("{name}={value}")).collect();
                 // What is made here is what the type knows.

@@ -104,19 +104,10 @@ fn static_address(text: &str) -> Option<StaticAddress> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vars::Layer;
-
-    fn variables(settings: &[(&str, &str)]) -> Variables {
-        let mut variables = Variables::default();
-        for (name, value) in settings {
-            variables.set(Layer::Flag, name, *value).unwrap();
-        }
-        variables
-    }
 
     #[test]
     fn a_host_has_its_own_values_before_those_of_all() {
-        let variables = variables(&[
+        let variables = Variables::flags(&[
             ("RESOURCE_HOST_0", "root@h1"),
             ("RESOURCE_HOST_1", "h2"),
             ("NICS/NIC1/NETWORK", "NSEC"),
@@ -131,7 +122,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_wrong_is_named_with_its_variable() {
-        let variables = variables(&[("NETWORK_CONFIG/VLANS/VR02/ID", "x"), ("ADDRESSES/A", "1.2.3.4"), ("RESOURCE_HOST_0", "h1")]);
+        let variables =
+            Variables::flags(&[("NETWORK_CONFIG/VLANS/VR02/ID", "x"), ("ADDRESSES/A", "1.2.3.4"), ("RESOURCE_HOST_0", "h1")]);
         let site = Site::new(&variables);
         let told = |error: Error| format!("{} / {}", error.what, error.help.unwrap_or_default());
         assert_eq!(

@@ -6,7 +6,7 @@ use crate::sequence::{Mode, Scope as Reading, Source, xml};
 use crate::toolstack::{
     Addressing, Class, Disk, Guest, Host, MemoryLimits, Network, Nic, Plug, Pool, PowerState, Ref, Sr, Vif, Volume,
 };
-use crate::vars::{Layer, Variables};
+use crate::vars::Variables;
 use std::collections::BTreeMap;
 
 const ALL: Scope = Scope { hosts: true, has_isos: false };
@@ -17,12 +17,8 @@ const POOL: &str = r#"<pool id="0" name="lab"><host/><host id="1" alias="second"
       <postinstall action="installDrivers"/><packages>fio</packages></vm></pool>"#;
 
 fn variables(settings: &[(&str, &str)]) -> Variables {
-    let mut variables = Variables::default();
     let site = [("EXTERNAL_NFS_SERVERS/a/ADDRESS", "nfs1"), ("EXTERNAL_NFS_SERVERS/a/BASE", "/e")];
-    for (name, value) in site.iter().chain(settings) {
-        variables.set(Layer::Flag, name, *value).unwrap();
-    }
-    variables
+    Variables::flags(&[&site, settings].concat())
 }
 
 fn topology(inside: &str) -> Topology {

@@ -188,21 +188,13 @@ mod tests {
     use crate::sequence::scope::Mode;
     use crate::sequence::source::Source;
     use crate::sequence::xml;
-    use crate::vars::{Layer, Variables};
-
-    fn variables(settings: &[(&str, &str)]) -> Variables {
-        let mut variables = Variables::default();
-        for (name, value) in settings {
-            variables.set(Layer::Flag, name, *value).unwrap();
-        }
-        variables
-    }
+    use crate::vars::Variables;
 
     /// What the inside of a `<prepare>` comes to, and what is told of it.
     fn read_with(inside: &str, settings: &[(&str, &str)], mode: Mode) -> (Topology, Vec<Diagnostic>) {
         let text = format!("<prepare>{inside}</prepare>");
         let element = xml::read("x", &text).unwrap();
-        let (mut variables, mut found) = (variables(settings), Vec::new());
+        let (mut variables, mut found) = (Variables::flags(settings), Vec::new());
         let mut scope = Scope::new(mode, Source::new("x", text), &mut variables, &mut found);
         scope.set_param("G", "g 1".into());
         let script = ScriptText { language: "cmd".into(), text: "dir".into() };
