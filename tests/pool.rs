@@ -281,25 +281,6 @@ fn a_wrong_address_says_what_to_do() {
     assert!(ran.reason("t").contains("there is no host in this lab"), "{}", ran.transcript());
 }
 
-fn prompt(args: &[&str]) -> (Terminal, TempDir) {
-    let home = TempDir::with_prefix("xrt-pool-").unwrap();
-    let terminal = Terminal::start(env!("CARGO_BIN_EXE_xrt"), &[&["repl"], args].concat(), home.path());
-    ready(&terminal);
-    (terminal, home)
-}
-
-#[track_caller]
-fn ready(terminal: &Terminal) {
-    terminal.until("an empty prompt", |lines| lines.last().is_some_and(|line| line == "xrt>"));
-}
-
-#[track_caller]
-fn enter(terminal: &Terminal, line: &str) {
-    terminal.press(line);
-    terminal.until(line, |lines| lines.last().is_some_and(|shown| shown.ends_with(line)));
-    terminal.press(ENTER);
-}
-
 /// Whether a line has these words in this order.
 fn row(lines: &[String], words: &[&str]) -> bool {
     lines.iter().any(|line| {
@@ -310,31 +291,32 @@ fn row(lines: &[String], words: &[&str]) -> bool {
 
 #[test]
 fn a_prompt_has_the_pool_at_hand() {
-    let (terminal, _home) = prompt(&["--host", "sim"]);
+    let home = TempDir::with_prefix("xrt-pool-").unwrap();
+    let terminal = Terminal::prompt(&["--host", "sim"], home.path());
     terminal.has("host is host1, pool is its pool of 2");
-    enter(&terminal, "guests");
+    terminal.enter("guests");
     terminal.until("a table of guests", |lines| {
         row(lines, &["NAME", "STATE", "HOST", "MEMORY", "IP"])
             && row(lines, &["guest1", "UP", "host1"])
             && row(lines, &["guest2", "UP", "host2"])
     });
-    ready(&terminal);
-    enter(&terminal, "pool.hosts()");
+    terminal.ready();
+    terminal.enter("pool.hosts()");
     terminal.until("a table of hosts", |lines| row(lines, &["host2", "ENABLED"]));
-    ready(&terminal);
+    terminal.ready();
     terminal.press(&format!("guest(\"gue{TAB}"));
     terminal.has("guest2");
     terminal.press(&format!("1\").stat{TAB}"));
     terminal.has("guest(\"guest1\").state");
     terminal.press(ENTER);
     terminal.shows("\"UP\"");
-    ready(&terminal);
-    enter(&terminal, "host.xapi(\"host.get_all\").len()");
+    terminal.ready();
+    terminal.enter("host.xapi(\"host.get_all\").len()");
     terminal.shows("2");
-    ready(&terminal);
-    enter(&terminal, "guests[0].shutdown(); guests");
+    terminal.ready();
+    terminal.enter("guests[0].shutdown(); guests");
     terminal.until("what is now", |lines| row(lines, &["guest1", "DOWN"]));
-    ready(&terminal);
+    terminal.ready();
     terminal.press(CTRL_D);
     assert_eq!(terminal.ends(), 0);
 }

@@ -6,28 +6,6 @@ use crate::support::xrt::{Ran, Xrt};
 use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
-fn prompt(home: &TempDir, args: &[&str]) -> Terminal {
-    let mut words = vec!["repl"];
-    words.extend(args);
-    let terminal = Terminal::start(env!("CARGO_BIN_EXE_xrt"), &words, home.path());
-    ready(&terminal);
-    terminal
-}
-
-/// Waits for an empty prompt.
-#[track_caller]
-fn ready(terminal: &Terminal) {
-    terminal.until("an empty prompt", |lines| lines.last().is_some_and(|line| line == "xrt>"));
-}
-
-/// Types a line and waits until all of it is there, then enters it.
-#[track_caller]
-fn enter(terminal: &Terminal, line: &str) {
-    terminal.press(line);
-    terminal.until(line, |lines| lines.last().is_some_and(|shown| shown.ends_with(line)));
-    terminal.press(ENTER);
-}
-
 /// Drops the line: the prompt comes once more, below.
 #[track_caller]
 fn clear(terminal: &Terminal) {
@@ -39,7 +17,7 @@ fn clear(terminal: &Terminal) {
 
 #[track_caller]
 fn leave(terminal: Terminal) {
-    ready(&terminal);
+    terminal.ready();
     terminal.press(CTRL_D);
     assert_eq!(terminal.ends(), 0);
 }
@@ -52,23 +30,23 @@ fn home() -> TempDir {
 fn what_is_defined_stays_and_a_function_may_take_several_lines() {
     let home = home();
     std::fs::write(home.path().join("lib.rhai"), "fn double(x) { x * 2 }").unwrap();
-    let terminal = prompt(&home, &[]);
-    enter(&terminal, "let base = 40;");
-    ready(&terminal);
-    enter(&terminal, "fn plus(a, b) {");
+    let terminal = Terminal::prompt(&[], home.path());
+    terminal.enter("let base = 40;");
+    terminal.ready();
+    terminal.enter("fn plus(a, b) {");
     terminal.until("the next line of the function", |lines| lines.last().is_some_and(|l| l.starts_with("...>")));
-    enter(&terminal, "a + b");
-    enter(&terminal, "}");
-    ready(&terminal);
-    enter(&terminal, "plus(base, 2)");
+    terminal.enter("a + b");
+    terminal.enter("}");
+    terminal.ready();
+    terminal.enter("plus(base, 2)");
     terminal.shows("42");
-    ready(&terminal);
-    enter(&terminal, "last + 1");
+    terminal.ready();
+    terminal.enter("last + 1");
     terminal.shows("43");
-    ready(&terminal);
-    enter(&terminal, "import \"lib\" as lib;");
-    ready(&terminal);
-    enter(&terminal, "lib::double(base)");
+    terminal.ready();
+    terminal.enter("import \"lib\" as lib;");
+    terminal.ready();
+    terminal.enter("lib::double(base)");
     terminal.shows("80");
     leave(terminal);
 }
@@ -76,9 +54,9 @@ fn what_is_defined_stays_and_a_function_may_take_several_lines() {
 #[test]
 fn names_are_completed() {
     let home = home();
-    let terminal = prompt(&home, &[]);
-    enter(&terminal, "let settings = #{ colour: \"red\", count: 3 };");
-    ready(&terminal);
+    let terminal = Terminal::prompt(&[], home.path());
+    terminal.enter("let settings = #{ colour: \"red\", count: 3 };");
+    terminal.ready();
     terminal.press(&format!("sett{TAB}"));
     terminal.has("xrt> settings");
     terminal.press(&format!(".col{TAB}"));
@@ -87,7 +65,7 @@ fn names_are_completed() {
     terminal.has("xrt> settings.colour.to_upper()");
     terminal.press(ENTER);
     terminal.shows("\"RED\"");
-    ready(&terminal);
+    terminal.ready();
     terminal.press(&format!("settings.co{TAB}"));
     terminal.has("colour");
     terminal.has("count");
@@ -98,17 +76,17 @@ fn names_are_completed() {
 #[test]
 fn the_history_outlives_the_session_but_for_lines_that_begin_with_a_blank() {
     let home = home();
-    let first = prompt(&home, &[]);
-    enter(&first, "log(\"remember this\")");
+    let first = Terminal::prompt(&[], home.path());
+    first.enter("log(\"remember this\")");
     first.shows("remember this");
-    ready(&first);
-    enter(&first, " log(\"not this\")");
+    first.ready();
+    first.enter(" log(\"not this\")");
     first.shows("not this");
     leave(first);
     let file = home.path().join(".local/state/xenrt/history");
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "log(\"remember this\")\n");
-    let second = prompt(&home, &[]);
+    let second = Terminal::prompt(&[], home.path());
     second.press(UP);
     second.has("xrt> log(\"remember this\")");
     clear(&second);
@@ -126,15 +104,15 @@ fn the_history_outlives_the_session_but_for_lines_that_begin_with_a_blank() {
 #[test]
 fn help_shows_the_manual() {
     let home = home();
-    let terminal = prompt(&home, &[]);
+    let terminal = Terminal::prompt(&[], home.path());
     terminal.has("help() lists what there is");
-    enter(&terminal, "help()");
+    terminal.enter("help()");
     terminal.has("steps, loops, waits, clean-ups");
-    ready(&terminal);
-    enter(&terminal, "help(\"eventually\")");
+    terminal.ready();
+    terminal.enter("help(\"eventually\")");
     terminal.shows("eventually(holds: closure) -> number");
-    ready(&terminal);
-    enter(&terminal, "help(eventualy)");
+    terminal.ready();
+    terminal.enter("help(eventualy)");
     terminal.has("did you mean `eventually`?");
     leave(terminal);
 }
@@ -142,20 +120,20 @@ fn help_shows_the_manual() {
 #[test]
 fn ctrl_c_ends_the_statement_and_not_the_prompt() {
     let home = home();
-    let terminal = prompt(&home, &[]);
+    let terminal = Terminal::prompt(&[], home.path());
     for (number, work) in ["loop {}", "sleep(1000)", "loop { try { loop {} } catch {} }"].iter().enumerate() {
         let sign = format!("began {number}");
-        enter(&terminal, &format!("log(\"{sign}\"); {work}"));
+        terminal.enter(&format!("log(\"{sign}\"); {work}"));
         // From here on the terminal is no longer the line editor's, so Ctrl-C is a signal.
         terminal.shows(&sign);
         terminal.press(CTRL_C);
         let stopped = |lines: &[String]| lines.iter().filter(|l| l.starts_with("stopped after")).count() == number + 1;
         terminal.until("the statement's end", stopped);
-        ready(&terminal);
+        terminal.ready();
     }
-    enter(&terminal, "1 + 1");
+    terminal.enter("1 + 1");
     terminal.shows("2");
-    ready(&terminal);
+    terminal.ready();
     terminal.press("half a line");
     terminal.has("xrt> half a line");
     clear(&terminal);
@@ -166,17 +144,17 @@ fn ctrl_c_ends_the_statement_and_not_the_prompt() {
 fn an_error_is_a_card_with_its_place_and_help() {
     let home = home();
     std::fs::write(home.path().join("lib.rhai"), "fn broken(x) {\n    fail(`no good: ${x}`);\n}").unwrap();
-    let terminal = prompt(&home, &[]);
-    enter(&terminal, "let total = 1; totl + 1");
+    let terminal = Terminal::prompt(&[], home.path());
+    terminal.enter("let total = 1; totl + 1");
     terminal.has("no variable `totl`");
     terminal.has("did you mean `total`?");
-    ready(&terminal);
-    enter(&terminal, "import \"lib\" as lib; lib::broken(7)");
+    terminal.ready();
+    terminal.enter("import \"lib\" as lib; lib::broken(7)");
     terminal.has("no good: 7");
     terminal.has("lib.rhai:2:");
     terminal.has("x = 7");
-    ready(&terminal);
-    enter(&terminal, "let = 3");
+    terminal.ready();
+    terminal.enter("let = 3");
     terminal.has("input 3:1:5");
     leave(terminal);
 }
@@ -184,12 +162,12 @@ fn an_error_is_a_card_with_its_place_and_help() {
 #[test]
 fn clean_ups_run_when_the_prompt_is_left() {
     let home = home();
-    let terminal = prompt(&home, &[]);
-    enter(&terminal, "defer(|| log(\"first\"));");
-    ready(&terminal);
-    enter(&terminal, "defer(|| log(\"second\"));");
-    ready(&terminal);
-    enter(&terminal, "quit");
+    let terminal = Terminal::prompt(&[], home.path());
+    terminal.enter("defer(|| log(\"first\"));");
+    terminal.ready();
+    terminal.enter("defer(|| log(\"second\"));");
+    terminal.ready();
+    terminal.enter("quit");
     terminal.until("both clean-ups", |lines| {
         let at = |text: &str| lines.iter().position(|line| line == text);
         at("second").is_some_and(|second| at("first").is_some_and(|first| second < first))
@@ -235,24 +213,24 @@ fn code_on_the_command_line_is_evaluated_and_cleaned_up_after() {
 #[test]
 fn a_machine_is_at_hand_as_vm() {
     let home = home();
-    let terminal = prompt(&home, &["--guest", "local"]);
+    let terminal = Terminal::prompt(&["--guest", "local"], home.path());
     terminal.has("vm is local");
     terminal.press(&format!("vm.re{TAB}"));
     terminal.has("read_file(path: text");
     terminal.has("reboot(");
     clear(&terminal);
-    enter(&terminal, "vm.exec(\"echo $((6 * 7))\")");
+    terminal.enter("vm.exec(\"echo $((6 * 7))\")");
     terminal.shows("\"42\"");
     terminal.has("local: echo $((6 * 7))");
-    ready(&terminal);
-    enter(&terminal, "help(vm.exec)");
+    terminal.ready();
+    terminal.enter("help(vm.exec)");
     terminal.has("guest.exec(command: text");
-    ready(&terminal);
-    enter(&terminal, "vm.exec(\"exit 3\")");
+    terminal.ready();
+    terminal.enter("vm.exec(\"exit 3\")");
     terminal.has("ended with status 3");
     terminal.has("last calls to machines");
-    ready(&terminal);
-    enter(&terminal, "log(\"began\"); vm.exec(\"sleep 1000\")");
+    terminal.ready();
+    terminal.enter("log(\"began\"); vm.exec(\"sleep 1000\")");
     terminal.shows("began");
     terminal.has("local: sleep 1000 …");
     terminal.press(CTRL_C);

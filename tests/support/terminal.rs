@@ -58,6 +58,14 @@ impl Terminal {
         Terminal { child, keys, shown, _master: pty.master }
     }
 
+    /// Starts `xrt repl` with these arguments and waits until it asks.
+    #[track_caller]
+    pub fn prompt(args: &[&str], home: &Path) -> Terminal {
+        let terminal = Terminal::start(env!("CARGO_BIN_EXE_xrt"), &[&["repl"], args].concat(), home);
+        terminal.ready();
+        terminal
+    }
+
     /// Presses keys.
     pub fn press(&self, keys: &str) {
         let mut writer = self.keys.lock().unwrap();
@@ -95,6 +103,20 @@ impl Terminal {
     #[track_caller]
     pub fn has(&self, wanted: &str) -> Vec<String> {
         self.until(wanted, |lines| lines.iter().any(|line| line.contains(wanted)))
+    }
+
+    /// Waits for an empty prompt of `xrt repl`.
+    #[track_caller]
+    pub fn ready(&self) {
+        self.until("an empty prompt", |lines| lines.last().is_some_and(|line| line == "xrt>"));
+    }
+
+    /// Types a line and waits until all of it is there, then enters it.
+    #[track_caller]
+    pub fn enter(&self, line: &str) {
+        self.press(line);
+        self.until(line, |lines| lines.last().is_some_and(|shown| shown.ends_with(line)));
+        self.press(ENTER);
     }
 
     /// Waits for the program's end and gives its exit status.
