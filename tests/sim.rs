@@ -30,7 +30,8 @@ fn python(script: &str) -> Option<Command> {
         return None;
     }
     let mut command = Command::new("python3");
-    command.arg(script).env("PYTHONPATH", dir);
+    // What it imports from beside it leaves nothing there.
+    command.arg(script).env("PYTHONPATH", dir).env("PYTHONDONTWRITEBYTECODE", "1");
     Some(command)
 }
 

@@ -1,28 +1,11 @@
 """Walks through a simulated pool with the XenAPI package of PyPI: over XML-RPC, as xe-like tools do."""
 
-import sys
 import time
 import xmlrpc.client
 
 import XenAPI
 
-url, user, password = sys.argv[1:]
-
-
-def refused(code, call, *params):
-    """The call fails with this code; returns the error's words."""
-    try:
-        call(*params)
-    except XenAPI.Failure as failure:
-        assert failure.details[0] == code, failure.details
-        return failure.details
-    raise AssertionError("%s was expected" % code)
-
-
-def login():
-    session = XenAPI.Session(url)
-    session.xenapi.login_with_password(user, password, "1.0", "tests")
-    return session
+from door import enter, login, refused, url, user
 
 
 def booted(xapi, vm):
@@ -38,7 +21,7 @@ def booted(xapi, vm):
 
 def login_and_errors():
     refused("SESSION_AUTHENTICATION_FAILED", XenAPI.Session(url).xenapi.login_with_password, user, "wrong", "1.0", "tests")
-    session = login()
+    session = enter()
     xapi = session.xenapi
     guest = xapi.VM.get_by_name_label("guest1")[0]
     refused("MESSAGE_METHOD_UNKNOWN", xapi.VM.dance, guest)
@@ -65,7 +48,7 @@ def login_and_errors():
 
 
 def listing():
-    xapi = login().xenapi
+    xapi = login()
     records = xapi.VM.get_all_records()
     guests = sorted(r["name_label"] for r in records.values() if not (r["is_a_template"] or r["is_control_domain"]))
     assert guests == ["guest1", "guest2"], guests
@@ -92,7 +75,7 @@ def listing():
 
 
 def life_cycle():
-    xapi = login().xenapi
+    xapi = login()
     template = xapi.VM.get_by_name_label("xenrt-template-debian12-x86-64")[0]
     vm = xapi.VM.clone(template, "walker")
     xapi.VM.provision(vm)
@@ -138,7 +121,7 @@ def life_cycle():
 
 
 def disks():
-    xapi = login().xenapi
+    xapi = login()
     vm = xapi.VM.get_by_name_label("guest2")[0]
     sr = xapi.pool.get_default_SR(xapi.pool.get_all()[0])
     used = int(xapi.SR.get_virtual_allocation(sr))
@@ -166,7 +149,7 @@ def disks():
 
 
 def tasks_and_events():
-    session = login()
+    session = enter()
     xapi = session.xenapi
     vm = xapi.VM.get_by_name_label("guest1")[0]
     call = getattr(xapi.event, "from")

@@ -1,27 +1,10 @@
 """Hosts, pools, storage and networks of a simulated pool, with the XenAPI package of PyPI."""
 
-import sys
 import time
 
 import XenAPI
 
-url, user, password = sys.argv[1:]
-port = url.rsplit(":", 1)[1]
-
-
-def refused(code, call, *params):
-    try:
-        call(*params)
-    except XenAPI.Failure as failure:
-        assert failure.details[0] == code, failure.details
-        return failure.details
-    raise AssertionError("%s was expected" % code)
-
-
-def login(address=None):
-    session = XenAPI.Session(url if address is None else "http://%s:%s" % (address, port))
-    session.xenapi.login_with_password(user, password, "1.0", "tests")
-    return session.xenapi
+from door import login, password, refused, user
 
 
 def until(what, look):

@@ -1,27 +1,9 @@
 """Trouble on demand, time that passes, and tasks that are cancelled, with the XenAPI package of PyPI."""
 
 import http.client
-import sys
 import time
 
-import XenAPI
-
-url, user, password = sys.argv[1:]
-
-
-def refused(code, call, *params):
-    try:
-        call(*params)
-    except XenAPI.Failure as failure:
-        assert failure.details[0] == code, failure.details
-        return failure.details
-    raise AssertionError("%s was expected" % code)
-
-
-def login():
-    session = XenAPI.Session(url)
-    session.xenapi.login_with_password(user, password, "1.0", "tests")
-    return session.xenapi
+from door import login, refused
 
 
 def ended(xapi, task):
