@@ -151,7 +151,14 @@ impl Cancel {
     /// A child that is raised by itself when `limit` is over; `whose` names the limit in messages.
     #[must_use]
     pub fn child_with_limit(&self, whose: &str, limit: Duration) -> Cancel {
-        let deadline = Instant::now().checked_add(limit).map(|at| (at, whose.to_string(), limit));
+        self.child_with_rest(whose, limit, Duration::ZERO)
+    }
+
+    /// As [`Cancel::child_with_limit`], where so much of the limit has been used already.
+    #[must_use]
+    pub fn child_with_rest(&self, whose: &str, limit: Duration, used: Duration) -> Cancel {
+        let rest = limit.saturating_sub(used);
+        let deadline = Instant::now().checked_add(rest).map(|at| (at, whose.to_string(), limit));
         Cancel::make(Some(self.clone()), deadline)
     }
 

@@ -373,6 +373,7 @@ fn earlier_runs_say_how_long_it_will_take() {
         ]
     );
     assert!(ran.stdout.contains("about 20.0s"), "{}", ran.stdout);
+    assert!(ran.then("plan -s small.seq -j 2").ends(2).stderr.contains("--history"));
     let json: serde_json::Value = serde_json::from_str(&ran.then("plan -s small.seq --history results/3 --json").stdout).unwrap();
     let path = ["Top/First", "Of-anna/TCThread", "Of-bert/TCThread", "sleep"];
     assert_eq!(json["expected"], serde_json::json!({ "runs": 1, "seconds": 112.0, "unknown": 2, "path": path }));
@@ -385,4 +386,17 @@ fn earlier_runs_say_how_long_it_will_take() {
     let ran = ran.then("plan -s small.seq --history small.seq").ends(0);
     assert!(ran.stderr.contains("is not an event log") && ran.stdout.contains("by 0 earlier runs"), "{}", ran.transcript());
     assert!(ran.then("plan -s small.seq --history nowhere").ends(2).stderr.contains("nowhere"));
+}
+
+#[test]
+fn fewer_workers_take_longer() {
+    let three = ["a", "b", "c"].map(|name| format!("<testcase id=\"dummy.TCSleep\" name=\"{name}\"/>")).concat();
+    let xrt = Xrt::new().file("p.seq", format!("<xenrt><testsequence><parallel>{three}</parallel></testsequence></xenrt>"));
+    log(&xrt.dir().join("results/1"), &["a", "b", "c"].map(|name| (name, "dummy/sleep", Outcome::Passed, 10.0)));
+    let ran = xrt.args("plan -s p.seq --history").run().ends(0);
+    assert!(ran.stdout.contains("expected: 10.0s by 1 earlier run"), "{}", ran.stdout);
+    for (workers, expected) in [(1, "30.0s"), (2, "20.0s"), (3, "10.0s")] {
+        let ran = ran.then(&format!("plan -s p.seq -j {workers} --history")).ends(0);
+        assert!(ran.stdout.contains(&format!("expected: {expected} by")), "{workers}: {}", ran.stdout);
+    }
 }

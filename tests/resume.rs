@@ -363,6 +363,32 @@ fn options_given_beside_the_directory_win_and_the_others_stay() {
 }
 
 #[test]
+fn the_limit_of_a_run_counts_what_it_took_before_it_died() {
+    let xrt = ["a", "b"].iter().fold(Xrt::new(), |xrt, name| noted(xrt, name, "")).args("--run-timeout 1h");
+    let ran = xrt.run().ends(0);
+    let lines = lines(&ran);
+    let kept = ran.events().iter().position(|event| matches!(event.fact, Fact::CaseFinished { .. })).unwrap() + 2;
+    let older = |hours: i64| {
+        // As if it had begun so many hours before it told the rest.
+        let mut first: serde_json::Value = serde_json::from_str(&lines[1]).unwrap();
+        let began: jiff::Timestamp = first["at"].as_str().unwrap().parse().unwrap();
+        first["at"] = (began - jiff::SignedDuration::from_hours(hours)).to_string().into();
+        let lines: Vec<String> = [lines[0].clone(), format!("{first}\n")].into_iter().chain(lines[2..].iter().cloned()).collect();
+        die(&ran, &lines, kept, false);
+    };
+    let resume = format!("--resume {}", ran.results.display());
+    older(2);
+    let again = ran.then(&resume).ends(3);
+    assert_eq!(again.outcome("b"), Outcome::Blocked, "{}", again.transcript());
+    assert!(again.stdout.contains("by the limit of the run, 3600 s"), "{}", again.transcript());
+    older(2);
+    ran.then(&format!("{resume} --run-timeout 3h")).ends(0);
+    older(0);
+    assert_eq!(outcomes(&ran.then(&resume).ends(0)).values().flatten().count(), 2);
+    assert_eq!((runs(ran.dir(), "a"), runs(ran.dir(), "b")), (1, 3));
+}
+
+#[test]
 fn secrets_are_asked_for_again() {
     let script = r#"fn run(args) { check(config("DB_PASSWORD") == "hunter-3333", "the password"); }"#;
     let xrt = Xrt::new().script("a.rhai", script).args("--guest root:hunter-1111@127.0.0.1:1 -D A_TOKEN=hunter-2222");

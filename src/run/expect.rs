@@ -15,9 +15,9 @@ pub struct Expected {
     pub path: Vec<usize>,
 }
 
-/// Goes through a plan of which each case takes its time.
-pub fn expected(plan: &Plan, times: &[Duration]) -> Expected {
-    let mut run = DryRun::new(plan, times);
+/// Goes through a plan of which each case takes its time. `workers`: how many children of a parallel run at a time at most.
+pub fn expected(plan: &Plan, times: &[Duration], workers: Option<usize>) -> Expected {
+    let mut run = DryRun::new(plan, times, workers);
     if run.begin(0) {
         return Expected { total: Duration::ZERO, path: Vec::new() };
     }
@@ -49,6 +49,7 @@ struct Going<'a> {
 struct DryRun<'a> {
     plan: &'a Plan,
     times: &'a [Duration],
+    workers: Option<usize>,
     groups: Vec<Going<'a>>,
     by_number: HashMap<u32, usize>,
     free: BTreeMap<&'a str, usize>,
@@ -64,10 +65,11 @@ struct DryRun<'a> {
 }
 
 impl<'a> DryRun<'a> {
-    fn new(plan: &'a Plan, times: &'a [Duration]) -> DryRun<'a> {
+    fn new(plan: &'a Plan, times: &'a [Duration], workers: Option<usize>) -> DryRun<'a> {
         let mut run = DryRun {
             plan,
             times,
+            workers,
             groups: Vec::new(),
             by_number: HashMap::new(),
             free: plan.semaphores.iter().map(|(class, count)| (class.as_str(), *count)).collect(),
@@ -100,7 +102,7 @@ impl<'a> DryRun<'a> {
             let steps = group.steps.len();
             let is_finally = next >= steps;
             let at_once = match group.order {
-                Order::Parallel if !is_finally => group.workers.unwrap_or(usize::MAX).max(1),
+                Order::Parallel if !is_finally => group.width(self.workers),
                 _ => 1,
             };
             // The finally steps wait for all the others.
@@ -215,7 +217,7 @@ mod tests {
         }
     }
 
-    fn shown(text: &str) -> String {
+    fn shown(text: &str, workers: Option<usize>) -> String {
         let spaced = text.replace('(', " ( ").replace(')', " ) ");
         let words = spaced.split_whitespace().collect::<Vec<_>>().into_iter().peekable();
         let plan = Plan { semaphores: [("one".to_string(), 1)].into(), ..Plan::default() };
@@ -223,7 +225,7 @@ mod tests {
         let head = reader.words.next().unwrap();
         reader.words.next();
         reader.plan.root = reader.group(head);
-        let expected = expected(&reader.plan, &reader.times);
+        let expected = expected(&reader.plan, &reader.times, workers);
         let path: Vec<&str> = expected.path.iter().map(|case| reader.plan.cases[*case].id.as_str()).collect();
         format!("{} {}", expected.total.as_secs(), path.join(" "))
     }
@@ -247,14 +249,29 @@ mod tests {
             ("s(a1 p(b1 c4 f(d1 e1)) g1 f(h1))", "9 a1 c4 d1 e1 g1 h1"),
             ("s(s(f(a1)) f(b1))", "2 a1 b1"),
         ] {
-            assert_eq!(shown(plan), expected, "{plan}");
+            assert_eq!(shown(plan, None), expected, "{plan}");
+        }
+    }
+
+    #[test]
+    fn a_parallel_has_no_more_workers_than_the_run() {
+        for (plan, workers, expected) in [
+            ("p(a1 b3 c4)", 1, "8 a1 b3 c4"),
+            ("p(a1 b3 c4)", 2, "5 a1 c4"),
+            ("p(a1 b3 c4)", 3, "4 c4"),
+            ("p2(a1 b3 c4)", 3, "5 a1 c4"),
+            // Each parallel by itself, as they are run.
+            ("p(s(a1 b1) p(c2 d2))", 2, "2 a1 b1"),
+            ("p(s(a1 b1) p(c2 d2))", 1, "6 a1 b1 c2 d2"),
+        ] {
+            assert_eq!(shown(plan, Some(workers)), expected, "{plan} {workers}");
         }
     }
 
     #[test]
     fn a_plan_of_any_length_is_gone_through() {
         let many = (0..20_000).map(|n| if n % 2 == 0 { "s() " } else { "a1 " }).collect::<String>();
-        assert!(shown(&format!("s({many})")).starts_with("10000 a1"));
-        assert!(shown(&format!("p3({many})")).starts_with("3334 a1"));
+        assert!(shown(&format!("s({many})"), None).starts_with("10000 a1"));
+        assert!(shown(&format!("p3({many})"), None).starts_with("3334 a1"));
     }
 }

@@ -82,7 +82,7 @@ pub struct Settings {
     pub workers: Option<usize>,
     /// Limit of a testcase, stronger than the one in its `meta()` or in the sequence.
     pub timeout: Option<Duration>,
-    /// Limit of the whole run, without its clean-ups.
+    /// Limit of the whole run, what it has been running before included, without its clean-ups.
     pub run_timeout: Option<Duration>,
     /// How often a testcase that does not pass is tried again, stronger than what the sequence says.
     pub retries: Option<u32>,
@@ -113,6 +113,8 @@ pub struct Resumed {
     pub again: Vec<CaseId>,
     /// How many rounds have been planned before, the first with them.
     pub rounds: usize,
+    /// For how long it has been running.
+    pub ran: Duration,
 }
 
 /// Runs plans.
@@ -160,8 +162,9 @@ impl Runner {
             self.bus.publish(None, Fact::Logged { level: Level::Warning, text });
         }
         first.known.iter().for_each(|known| provision::recall(self, known));
-        let limited = self.settings.run_timeout.map(|limit| self.cancel.child_with_limit("run", limit));
-        let half = self.settings.run_timeout.map(|limit| shared.at_half("run", limit));
+        let used = self.settings.resumed.as_ref().map_or(Duration::ZERO, |resumed| resumed.ran);
+        let limited = self.settings.run_timeout.map(|limit| self.cancel.child_with_rest("run", limit, used));
+        let half = self.settings.run_timeout.and_then(|limit| shared.at_half("run", limit, used));
         let cancel = limited.as_ref().unwrap_or(&self.cancel);
         let mut results = self.round(shared, first, cancel);
         // Where the results of the last round begin.

@@ -139,8 +139,14 @@ pub struct Remark {
 }
 
 impl Outline {
-    /// Tells everything of a plan.
-    pub fn of(plan: &Plan, sequence: Option<&Sequence>, catalog: &Catalog, history: Option<&History>) -> Outline {
+    /// Tells everything of a plan, and by a history how long it will take with so many workers.
+    pub fn of(
+        plan: &Plan,
+        sequence: Option<&Sequence>,
+        catalog: &Catalog,
+        history: Option<&History>,
+        workers: Option<usize>,
+    ) -> Outline {
         let times = vec![Duration::ZERO; plan.cases.len()];
         let mut drawing = Drawing { plan, names: Names::new(catalog), history, times, unknown: 0, idle: None };
         let tree = drawing.branch(&plan.root);
@@ -155,7 +161,7 @@ impl Outline {
             criteria: plan.criteria.clone(),
             semaphores: plan.semaphores.clone(),
             seed: plan.seed,
-            expected: history.map(|history| drawing.expected(history)),
+            expected: history.map(|history| drawing.expected(history, workers)),
         }
     }
 }
@@ -300,8 +306,8 @@ impl Drawing<'_> {
         }
     }
 
-    fn expected(&self, history: &History) -> Times {
-        let expected = expected(self.plan, &self.times);
+    fn expected(&self, history: &History, workers: Option<usize>) -> Times {
+        let expected = expected(self.plan, &self.times, workers);
         Times {
             runs: history.runs,
             seconds: expected.total.as_secs_f64(),

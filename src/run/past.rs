@@ -11,6 +11,7 @@ use crate::time::Cancel;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// What a run has done before.
 #[derive(Default)]
@@ -94,6 +95,11 @@ impl Past {
     pub fn end_leftovers(&self, cancel: &Cancel) -> Result<Vec<String>> {
         let running: HashSet<&CaseId> = self.summary.cases().iter().filter(|case| case.is_running()).map(|case| &case.id).collect();
         leftover::end(&self.beginning.run, &running, cancel)
+    }
+
+    /// For how long it has been running, all in all.
+    pub fn ran(&self) -> Duration {
+        self.summary.last_at().map_or(Duration::ZERO, |last| self.summary.run().ran_until(last))
     }
 
     /// How many rounds have been planned, the first with them.

@@ -296,6 +296,11 @@ impl Step {
 }
 
 impl Group {
+    /// How many children of a parallel run at a time where no parallel of the run has more than these workers.
+    pub fn width(&self, workers: Option<usize>) -> usize {
+        self.workers.into_iter().chain(workers).min().unwrap_or(usize::MAX).max(1)
+    }
+
     /// What it is called in messages: "serial", "group `disk`".
     pub fn shown(&self) -> String {
         match (self.label.as_str(), self.order) {

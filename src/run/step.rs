@@ -129,7 +129,7 @@ impl<'a> Walk<'a> {
         let bus = &self.shared.runner.bus;
         bus.publish(None, Fact::StepStarted { step: group.number });
         let limited = group.timeout.map(|limit| standing.cancel.child_with_limit(&group.shown(), limit));
-        let half = group.timeout.map(|limit| self.shared.at_half(&group.shown(), limit));
+        let half = group.timeout.and_then(|limit| self.shared.at_half(&group.shown(), limit, Duration::ZERO));
         let inside = Standing { cancel: limited.as_ref().unwrap_or(standing.cancel), ..standing };
         let raised = match group.order {
             Order::Serial => self.serial(&group.steps, inside),
@@ -158,8 +158,7 @@ impl<'a> Walk<'a> {
     /// All children are begun in order; of several blocks the one of the first child counts.
     fn parallel(&self, group: &Group, standing: Standing<'_>) -> Option<Block> {
         let raised: Mutex<Option<(usize, Block)>> = Mutex::default();
-        let width = group.workers.into_iter().chain(self.shared.runner.settings.workers).min().unwrap_or(usize::MAX);
-        fan::side_by_side(group.steps.len(), width, &|child| {
+        fan::side_by_side(group.steps.len(), group.width(self.shared.runner.settings.workers), &|child| {
             let Some(block) = self.step(&group.steps[child], standing) else { return };
             let mut raised = raised.lock().unwrap_or_else(PoisonError::into_inner);
             if raised.as_ref().is_none_or(|(first, _)| child < *first) {
@@ -342,10 +341,11 @@ impl<'a> Walk<'a> {
 }
 
 impl Shared<'_> {
-    /// Tells when half of a time limit of the run, or of a part of it, is over.
-    pub fn at_half(&self, whose: &str, limit: Duration) -> Ring {
+    /// Tells when half of a time limit of the run, or of a part of it, is over; nothing when it was over before.
+    pub fn at_half(&self, whose: &str, limit: Duration, used: Duration) -> Option<Ring> {
+        let left = (limit / 2).checked_sub(used)?;
         let (bus, text) = (self.runner.bus.clone(), half_over(whose, limit));
-        self.alarm.after(limit / 2, move || bus.publish(None, Fact::Logged { level: Level::Warning, text }))
+        Some(self.alarm.after(left, move || bus.publish(None, Fact::Logged { level: Level::Warning, text })))
     }
 }
 

@@ -270,7 +270,7 @@ impl Earlier {
         for (round, plan) in (1..).zip(&mut known) {
             past.take_over(round, plan, catalog)?;
         }
-        let resumed = Some(Resumed { again: past.again(), rounds: past.rounds() });
+        let resumed = Some(Resumed { again: past.again(), rounds: past.rounds(), ran: past.ran() });
         Ok(Settled { plan, further: Box::new(known.into_iter().chain(rounds)), resumed })
     }
 }

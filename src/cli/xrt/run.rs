@@ -127,7 +127,7 @@ pub struct PaceArgs {
     #[arg(long, value_name = "DURATION", value_parser = super::duration)]
     pub timeout: Option<Duration>,
 
-    /// Limit of everything together; clean-ups are run all the same
+    /// Limit of everything together, of a resumed run with what it took before; clean-ups are run all the same
     #[arg(long, value_name = "DURATION", value_parser = super::duration)]
     pub run_timeout: Option<Duration>,
 
@@ -310,6 +310,7 @@ impl RunArgs {
         PlanArgs {
             selection: self.selection.clone(),
             history: None,
+            workers: None,
             json: false,
             graph: None,
             variables: self.variables.clone(),

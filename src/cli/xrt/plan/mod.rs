@@ -18,6 +18,7 @@ Examples:
   xrt plan -s smoke.seq                              the tree of what would be run, and why it is so
   xrt plan -s smoke.seq -D SECONDS=5                 with other values
   xrt plan -s smoke.seq --history results            with the time that it is to be expected to take
+  xrt plan -s smoke.seq --history results -j 4       the same, if at most four run at a time
   xrt plan -s smoke.seq --graph plan.svg             a picture of it; plan.dot is for Graphviz
   xrt plan -s smoke.seq --json | jq .counts          for programs
 
@@ -38,6 +39,10 @@ pub struct PlanArgs {
     /// Say how long it is to be expected to take, by earlier runs: a results directory, a directory of such, or a file of --report sqlite [default: results]
     #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "results", value_hint = clap::ValueHint::AnyPath)]
     pub history: Option<PathBuf>,
+
+    /// How many branches of one parallel run at a time at most, for the time that is to be expected
+    #[arg(short = 'j', long, value_name = "N", requires = "history", value_parser = clap::value_parser!(u16).range(1..))]
+    pub workers: Option<u16>,
 
     /// Print JSON
     #[arg(long)]
@@ -70,7 +75,8 @@ pub fn run(io: &Io, args: &PlanArgs) -> Result<Exit> {
     for error in history.iter().flat_map(|history| &history.unread) {
         io.say(&format!("warning: {}", error.report()));
     }
-    let outline = Outline::of(&plan, sequence.as_ref(), &catalog, history.as_ref());
+    let workers = args.workers.map(usize::from);
+    let outline = Outline::of(&plan, sequence.as_ref(), &catalog, history.as_ref(), workers);
     show(io, &outline, args, draw)?;
     let is_empty = outline.criteria.expects_tests && outline.counts.testcases == outline.counts.skipped;
     Ok(if is_empty { Exit::NothingRan } else { Exit::Passed })
