@@ -1,7 +1,10 @@
 //! The insides of simulated machines, over real SSH: by our own wire, and by OpenSSH's clients where they are.
 
 use crate::support::poll;
+use crate::support::xrt::Xrt;
+use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use xenrt::secret::Secret;
@@ -443,4 +446,38 @@ fn the_clients_of_openssh_are_at_home() {
     if made.is_ok_and(|status| status.success()) {
         assert_eq!(openssh("ssh", &bench, &stranger).args([&target, "true"]).output().unwrap().status.code(), Some(255));
     }
+}
+
+/// The processes that name something below a directory: in their command line or their environment.
+fn processes_of(dir: &Path) -> Vec<String> {
+    let wanted = dir.to_string_lossy().into_owned();
+    let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    let named = processes.filter(|process| {
+        let text = |name: &str| String::from_utf8_lossy(&fs::read(process.join(name)).unwrap_or_default()).into_owned();
+        text("cmdline").contains(&wanted) || text("environ").split('\0').any(|e| e.starts_with("XRT_SIM") && e.contains(&wanted))
+    });
+    named.map(|process| process.display().to_string()).collect()
+}
+
+#[test]
+fn what_a_killed_simulator_leaves_the_next_one_removes() {
+    let tmp = tempfile::tempdir().unwrap();
+    let script = r#"
+        fn meta() { #{ title: "In the middle", target: "host" } }
+        fn run(args) { target().exec("nohup sleep 600 >/dev/null 2>&1 &"); log("inside"); if args.stay { sleep(600); } }
+    "#;
+    let script = script.replace(r#"target: "host""#, r#"target: "host", args: #{ stay: true }"#);
+    let killed = Xrt::new().env("TMPDIR", tmp.path()).script("middle.rhai", &script).args("--host sim");
+    let mut running = killed.start();
+    running.until_said("inside");
+    let next = running.beside().testcase("middle.rhai").args("stay=false --host sim");
+    let left = || fs::read_dir(tmp.path()).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let [dir] = &left()[..] else { panic!("{:?}", left()) };
+    assert!(!processes_of(dir).is_empty(), "a machine runs");
+    running.signal(rustix::process::Signal::KILL);
+    running.wait();
+    assert_eq!(left(), std::slice::from_ref(dir), "nobody was there to remove it");
+    next.run().ends(0);
+    assert_eq!(left(), [PathBuf::new(); 0]);
+    poll::until(poll::patience(), || processes_of(dir).is_empty().then_some(())).unwrap();
 }

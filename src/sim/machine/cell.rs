@@ -4,6 +4,7 @@
 //! What is private then: every path but `/usr` (and `/bin`, `/lib`, … where they are no links into it), which is this machine's,
 //! read-only; processes; host name; time since start. What is not: the network and the processor, and the clock of the day.
 
+use super::plain::MARK;
 use super::skeleton::PROGRAMS;
 use super::view::View;
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -62,6 +63,7 @@ impl Cell {
             .args([tree, volatile])
             .env_clear()
             .env("PATH", OUTER_PATH)
+            .env(MARK, volatile)
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -21,6 +21,7 @@ mod line;
 mod listener;
 mod machines;
 mod net;
+mod place;
 mod plain;
 mod session;
 mod sftp;

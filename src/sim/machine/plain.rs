@@ -6,13 +6,17 @@
 
 use super::cell::PATH;
 use super::view::View;
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_signal};
+use std::ffi::OsStr;
 use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
 /// What every process of a machine has in its environment, with a value of its own.
-const MARK: &str = "XRT_SIM_BOOT";
+pub(super) const MARK: &str = "XRT_SIM_BOOT";
 
 /// Paths of the machine's disk.
 const PRIVATE: &[&str] = &["boot", "etc", "home", "media", "mnt", "opt", "root", "srv", "tmp", "var"];
@@ -82,16 +86,15 @@ impl Plain {
 
     /// Sends a signal to all its processes, in whatever group or session they are by now.
     pub fn signal(&self, signal: Signal) {
-        let mark = format!("{MARK}={}", self.volatile.display());
         // One that makes children while we look is found the next time.
         for _ in 0..3 {
-            let found = marked(&mark);
+            let found = marked(|volatile| volatile == self.volatile);
             if found.is_empty() {
                 return;
             }
-            for pid in found {
+            for process in found {
                 // It may have ended in between.
-                let _ = rustix::process::kill_process(pid, signal);
+                let _ = pidfd_send_signal(process, signal);
             }
             if signal != Signal::KILL {
                 return;
@@ -100,16 +103,20 @@ impl Plain {
     }
 }
 
-/// The processes with this in their environment.
-fn marked(mark: &str) -> Vec<Pid> {
-    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid: &i32| {
-        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes())
-    })
-    .filter_map(Pid::from_raw)
-    .collect()
+/// Our processes of the machines that are meant, known by where they have what is of one start only.
+pub(super) fn marked(is_meant: impl Fn(&Path) -> bool) -> Vec<OwnedFd> {
+    let own = geteuid().as_raw();
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let found = processes.filter_map(|entry| {
+        let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+        // Opened first: what is read then is of this process, and of none that has its number later.
+        let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+        let environment = std::fs::read(entry.path().join("environ")).ok()?;
+        let value = |entry: &[u8]| Some(PathBuf::from(OsStr::from_bytes(entry.strip_prefix(MARK.as_bytes())?.strip_prefix(b"=")?)));
+        let volatile = environment.split(|byte| *byte == 0).find_map(value)?;
+        (is_meant(&volatile) && entry.metadata().ok()?.uid() == own).then_some(process)
+    });
+    found.collect()
 }
 
 /// The text with each well-known path in it replaced.

@@ -1,5 +1,6 @@
 //! What the machines of one simulator share: their directory, how one logs in to them, and the way to the pool.
 
+use super::place::Place;
 use super::store::Store;
 use crate::secret::Secret;
 use crate::sim::inside::Outside;
@@ -24,7 +25,7 @@ pub(super) struct Shared {
     pub key: PrivateKey,
     pub port: u16,
     pub outside: OnceLock<Weak<dyn Outside>>,
-    dir: tempfile::TempDir,
+    place: Place,
     next: AtomicU64,
     host_keys: Mutex<HashMap<String, PrivateKey>>,
     has_cells: OnceCell<bool>,
@@ -36,10 +37,10 @@ impl Shared {
     /// # Errors
     /// The directory cannot be made.
     pub fn new(runtime: Handle, port: u16, password: Secret, is_plain: bool) -> io::Result<Shared> {
-        let dir = tempfile::Builder::new().prefix("xrt-sim-").tempdir()?;
+        let place = Place::new()?;
         Ok(Shared {
             runtime,
-            store: Store::new(dir.path().join("disks"))?,
+            store: Store::new(place.path().join("disks"))?,
             password,
             key: fresh_key(),
             port,
@@ -48,7 +49,7 @@ impl Shared {
             host_keys: Mutex::default(),
             has_cells: OnceCell::new(),
             is_plain,
-            dir,
+            place,
         })
     }
 
@@ -59,19 +60,16 @@ impl Shared {
 
     /// The name of a directory that was never used.
     pub fn fresh_dir(&self) -> PathBuf {
-        self.dir.path().join(format!("boot-{}", self.next.fetch_add(1, Ordering::SeqCst)))
+        self.place.path().join(format!("boot-{}", self.next.fetch_add(1, Ordering::SeqCst)))
     }
 
     pub fn dir(&self) -> &std::path::Path {
-        self.dir.path()
+        self.place.path()
     }
 
     /// Removes all files of all machines.
     pub fn remove_files(&self) {
-        let removed = std::fs::remove_dir_all(self.dir.path());
-        if let Err(error) = removed.or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) }) {
-            tracing::warn!("cannot remove `{}`: {error}", self.dir.path().display());
-        }
+        self.place.clear();
     }
 
     /// The host key of a machine: the same one for as long as the machine exists.
