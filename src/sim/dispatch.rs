@@ -20,6 +20,17 @@ const OF_MEMBERS: &[&str] = &[
     "session.slave_local_login_with_password",
 ];
 
+/// What is said of a call before it is begun.
+const AT_THE_DOOR: &[&str] = &[
+    "HOST_IS_SLAVE",
+    "HOST_STILL_BOOTING",
+    "MESSAGE_METHOD_UNKNOWN",
+    "MESSAGE_PARAMETER_COUNT_MISMATCH",
+    "MESSAGE_REMOVED",
+    "RBAC_PERMISSION_DENIED",
+    "SESSION_INVALID",
+];
+
 /// A call whose function has been asked; it may not be over yet.
 pub struct Begun {
     pub pool: usize,
@@ -69,6 +80,12 @@ pub fn begin(world: &mut World, door: &Arc<str>, full: &str, params: Vec<xmlrpc:
     let session = if needs_session { session(world, pool, door, name, params.next())? } else { Ref::NULL };
     let args = arguments(world, pool, message, params, needs_session)?;
     let mishap = world.site.troubles.strike(name);
+    // What the front door says, a task never says: there is none yet.
+    if let Some(words) =
+        mishap.failure.as_ref().filter(|words| words.first().is_some_and(|word| AT_THE_DOOR.contains(&word.as_str())))
+    {
+        return Err(Failure { code: words.first().cloned().unwrap_or_default(), params: words.iter().skip(1).cloned().collect() });
+    }
     let (method, door) = (name.to_string(), door.clone());
     let mut begun = Begun { pool, session, door, task: Ref::NULL, method, mishap, step: Step::Ready(args) };
     if is_async && let Some(mut cx) = begun.cx(world) {

@@ -19,12 +19,19 @@ const MOST_VARIABLES: usize = 64;
 /// How long an idle connection, or one that does not log in, is kept.
 const IDLE: Duration = Duration::from_secs(3600);
 
+/// The ways to log in.
+const METHODS: &[MethodKind] = &[MethodKind::PublicKey, MethodKind::Password];
+
+/// Refused, and may be tried again: as with OpenSSH, a wrong password does not end the way by passwords.
+fn refused() -> Auth {
+    Auth::Reject { proceed_with_methods: Some(MethodSet::from(METHODS)), partial_success: false }
+}
+
 /// What the server of a machine is like.
 pub(super) fn config(boot: &Boot) -> Arc<Config> {
-    let methods: &[MethodKind] = &[MethodKind::PublicKey, MethodKind::Password];
     Arc::new(Config {
         server_id: russh::SshId::Standard("SSH-2.0-OpenSSH_9.2p1".into()),
-        methods: MethodSet::from(methods),
+        methods: MethodSet::from(METHODS),
         auth_rejection_time: Duration::from_millis(100),
         auth_rejection_time_initial: Some(Duration::ZERO),
         keys: vec![boot.shared.host_key(&boot.spec().id)],
@@ -55,11 +62,7 @@ impl Door {
     }
 
     fn lets_in(&self, user: &str, key: &PublicKey) -> Auth {
-        if user == "root" && (self.boot.shared.lets_in(key) || is_authorised(&self.boot, key)) {
-            Auth::Accept
-        } else {
-            Auth::reject()
-        }
+        if user == "root" && (self.boot.shared.lets_in(key) || is_authorised(&self.boot, key)) { Auth::Accept } else { refused() }
     }
 
     /// Starts what a channel asks for; nothing is started twice.
@@ -107,7 +110,7 @@ impl Handler for Door {
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, russh::Error> {
         let is_right = user == "root" && password == self.boot.shared.password.reveal();
-        Ok(if is_right { Auth::Accept } else { Auth::reject() })
+        Ok(if is_right { Auth::Accept } else { refused() })
     }
 
     async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, russh::Error> {
