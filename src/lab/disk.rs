@@ -297,8 +297,10 @@ impl Disk {
             let host = self.guest.record()?.host;
             let sr = Sr::find(hold, sr, host.as_ref())?;
             let volume = self.own_volume()?.reference;
-            hold.order(action, &Verb::MoveVolume { volume, sr: sr.reference() }, Patience::TRANSFER)?;
-            match self.own_volume()?.sr == sr.reference() {
+            hold.order(action, &Verb::MoveVolume { volume: volume.clone(), sr: sr.reference() }, Patience::TRANSFER)?;
+            let now = self.own_volume()?;
+            hold.estate.hands.renamed(&volume, &now.reference);
+            match now.sr == sr.reference() {
                 true => Ok(()),
                 false => Err(Error::new(Kind::Refused, format!("{self} was moved, and is not on `{}`", sr.name()))),
             }

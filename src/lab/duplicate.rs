@@ -1,8 +1,8 @@
 //! Guests from guests: clones, copies, snapshots, images; and the end of a guest.
 
-use super::estate::removal;
-use super::guest::{Guest, Vm};
+use super::guest::Guest;
 use super::hold::Hold;
+use super::made::{Made, UNINSTALL, UNINSTALL_SNAPSHOT};
 use super::option::CopyOptions;
 use super::power::Now;
 use super::snapshot::Snapshot;
@@ -44,12 +44,13 @@ impl Guest {
         let vm = self.vm()?;
         let name = name.map_or_else(|| name::unlike_others(&format!("{}-{what}", self.name())), str::to_string);
         self.told(&format!("{what} to {name}"), |action| {
-            let made = self.double(action, &name, how, patience)?;
+            let wanted = Made::named(format!("the guest `{name}`"), &name, UNINSTALL);
+            let made = self.double(action, &name, how, patience, wanted)?;
             let hold = self.hold()?;
             let record = hold.ask(|toolstack, watch| toolstack.guest(&made, watch))?;
             let [own, theirs] = [&vm.reference, &made].map(|guest| hold.ask(|toolstack, watch| toolstack.disks(guest, watch)));
             let [own, theirs] = [own?, theirs?].map(|disks| disks.iter().filter(|disk| !disk.is_cd).count());
-            let guest = self.taken_over(&vm, &record);
+            let guest = vm.estate.guest(&record, self.context());
             if own != theirs {
                 return Err(Error::new(Kind::Refused, format!("`{name}` has {theirs} disks, and `{}` has {own}", self.name())));
             }
@@ -58,16 +59,13 @@ impl Guest {
         })
     }
 
-    fn double(&self, action: &Action<'_>, name: &str, how: &Duplicate, patience: Patience) -> Result<Ref> {
+    fn double(&self, action: &Action<'_>, name: &str, how: &Duplicate, patience: Patience, wanted: Made) -> Result<Ref> {
         let vm = self.vm()?;
         let patience = vm.estate.patience(patience);
-        vm.estate.order(self.context(), action, patience, |toolstack, watch| toolstack.duplicate(&vm.reference, name, how, watch))
-    }
-
-    /// A guest that the testcase made: it is the testcase's to remove.
-    pub(super) fn taken_over(&self, vm: &Vm, record: &toolstack::Guest) -> Guest {
-        vm.estate.made(self.context(), &record.reference, &format!("the guest `{}`", record.name), &removal(&record.uuid));
-        vm.estate.guest(record, self.context())
+        let order = |toolstack: &dyn toolstack::Toolstack, watch: toolstack::Watch<'_>| {
+            toolstack.duplicate(&vm.reference, name, how, watch)
+        };
+        vm.estate.make(self.context(), action, patience, Some(wanted), order)
     }
 
     /// Keeps what is on its disks now.
@@ -87,17 +85,15 @@ impl Guest {
     }
 
     fn kept(&self, what: &str, name: Option<&str>, how: &Duplicate, patience: Patience) -> Result<Snapshot> {
-        let vm = self.vm()?;
         let name = name.map_or_else(|| name::unlike_others(&format!("{}-{what}", self.name())), str::to_string);
         self.told(&format!("{what} {name}"), |action| {
             let before = self.record()?.state;
             let boot_id = if before == PowerState::Up { self.known_boot_id().ok() } else { None };
-            let made = self.double(action, &name, how, patience)?;
+            let wanted = Made::named(format!("the {what} `{name}` of `{}`", self.name()), &name, UNINSTALL_SNAPSHOT);
+            let made = self.double(action, &name, how, patience, wanted)?;
             let found = self.snapshots()?.into_iter().find(|snapshot| *snapshot.reference() == made);
             let missing = || Error::new(Kind::Refused, format!("`{name}` was made, and is no snapshot of `{}`", self.name()));
             let snapshot = found.ok_or_else(missing)?;
-            let remove = format!("xe snapshot-uninstall uuid={} force=true", snapshot.uuid());
-            vm.estate.made(self.context(), &made, &format!("the {what} `{name}` of `{}`", self.name()), &remove);
             self.goes_on(action, before, boot_id.as_deref())?;
             action.says(snapshot.uuid());
             Ok(snapshot)
@@ -196,16 +192,10 @@ impl Guest {
                 })?;
             }
             for snapshot in self.snapshots()? {
-                hold.order(action, &Verb::Destroy(snapshot.reference().clone()), Patience::STORAGE)?;
-                vm.estate.hands.gone(snapshot.reference());
+                hold.remove(action, snapshot.reference(), false)?;
             }
             let disks = hold.ask(|toolstack, watch| toolstack.disks(&vm.reference, watch))?;
-            let patience = vm.estate.patience(Patience::STORAGE);
-            let destroy = |toolstack: &dyn toolstack::Toolstack, watch: toolstack::Watch<'_>| {
-                toolstack.destroy_guest(&vm.reference, keep_disks, watch)
-            };
-            vm.estate.order(self.context(), action, patience, destroy)?;
-            vm.estate.hands.gone(&vm.reference);
+            hold.remove(action, &vm.reference, keep_disks)?;
             self.is_gone(&hold, &vm.reference, &format!("`{}`", self.name()))?;
             let own = disks.iter().filter(|disk| disk.is_owned && !disk.is_cd && !keep_disks);
             for volume in own.filter_map(|disk| disk.volume.as_ref()) {

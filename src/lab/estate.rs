@@ -3,7 +3,8 @@
 use super::access::Access;
 use super::address::Address;
 use super::guest::{Guest, Vm};
-use super::hands::{Hands, Made};
+use super::hands::Hands;
+use super::made::{Made, UNINSTALL};
 use super::place::Place;
 use super::wait::Patience;
 use super::way::{Find, Way};
@@ -171,7 +172,8 @@ impl Estate {
         let is_made = self.hands.gone(&vm.reference);
         self.hands.hand_over(place, &to.estate.hands);
         if is_made {
-            to.estate.made(context, &to.reference, &format!("the guest `{}`", place.name()), &removal(&to.uuid));
+            let what = format!("the guest `{}`", place.name());
+            to.estate.hands.made(context, Made::named(what, place.name(), UNINSTALL).is(&to.reference));
         }
     }
 
@@ -210,9 +212,26 @@ impl Estate {
         Ok(self.hands.hand_out(&place, context, |place| Guest::new(place, context.clone())))
     }
 
-    /// The testcase of `context` has made this, and is to remove it; `remove` is what a person types to do so.
-    pub(super) fn made(&self, context: &Context, reference: &Ref, what: &str, remove: &str) {
-        self.hands.made(context, Made { reference: reference.clone(), what: what.into(), remove: remove.into() });
+    /// Asks for something to be made: from then on it is the testcase's of `context` to remove. When no answer comes, it is looked for
+    /// at the end.
+    ///
+    /// # Errors
+    /// Those of the order.
+    pub(super) fn make(
+        &self,
+        context: &Context,
+        action: &Action<'_>,
+        patience: Patience,
+        wanted: Option<Made>,
+        order: impl FnOnce(&dyn Toolstack, Watch<'_>) -> Result<Ref>,
+    ) -> Result<Ref> {
+        let result = self.order(context, action, patience, order);
+        match (&result, wanted) {
+            (Ok(made), Some(wanted)) => self.hands.made(context, wanted.is(made)),
+            (Err(error), Some(wanted)) if Made::is_open(error) => self.hands.made(context, wanted),
+            _ => {}
+        }
+        result
     }
 
     /// By this password its toolstack lets in who may do everything.
@@ -276,11 +295,9 @@ impl Estate {
     /// Takes back what the testcase had in hand; what it made and has not removed is a warning.
     pub(super) fn give_back(&self, context: &Context) {
         self.all_beyond().iter().for_each(|estate| estate.give_back(context));
-        for made in self.hands.give_back(context) {
-            let is_there = self.ask(context, |toolstack, watch| toolstack.get(&made.reference, "uuid", watch)).is_ok();
-            if is_there {
-                context.log(Level::Warning, format!("{} is left behind; this removes it: {}", made.what, made.remove));
-            }
+        // The last first: so the commands can be given as they stand.
+        for made in self.hands.give_back(context).iter().rev() {
+            made.tell(self, context);
         }
     }
 
@@ -303,11 +320,6 @@ impl Estate {
     fn lock_found(&self) -> MutexGuard<'_, HashMap<String, Ref>> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What a person types to remove a guest.
-pub(super) fn removal(uuid: &str) -> String {
-    format!("xe vm-uninstall uuid={uuid} force=true")
 }
 
 fn is_called(guest: &toolstack::Guest, name: &str) -> bool {

@@ -1,6 +1,7 @@
 //! What each testcase has in hand: the guests that it asked for, and what it made and has not removed.
 
 use super::guest::Guest;
+use super::made::{Made, Thing};
 use super::place::Place;
 use crate::context::Context;
 use crate::error::Error;
@@ -19,16 +20,6 @@ struct Hand {
     /// In the order asked.
     guests: Vec<Guest>,
     made: Vec<Made>,
-}
-
-/// Something that a testcase made and has not removed.
-#[derive(Clone, Debug)]
-pub(super) struct Made {
-    pub reference: Ref,
-    /// "the guest `vm1-clone`".
-    pub what: String,
-    /// What a person types to remove it.
-    pub remove: String,
 }
 
 impl Hands {
@@ -64,8 +55,15 @@ impl Hands {
         let mut hands = self.lock();
         let count = |hands: &HashMap<_, Hand>| hands.values().map(|hand| hand.made.len()).sum::<usize>();
         let before = count(&hands);
-        hands.values_mut().for_each(|hand| hand.made.retain(|made| made.reference != *reference));
+        hands.values_mut().for_each(|hand| hand.made.retain(|made| made.thing != Thing::Is(reference.clone())));
         count(&hands) < before
+    }
+
+    /// What was made goes by another reference now.
+    pub fn renamed(&self, before: &Ref, now: &Ref) {
+        let mut hands = self.lock();
+        let all = hands.values_mut().flat_map(|hand| &mut hand.made);
+        all.filter(|made| made.thing == Thing::Is(before.clone())).for_each(|made| made.thing = Thing::Is(now.clone()));
     }
 
     /// The guest at a place is in other hands from now on, those of the pool that it went to.

@@ -1,6 +1,7 @@
 //! What an object of a pool does its work through: the estate that it is on, and the testcase that holds it.
 
 use super::estate::Estate;
+use super::made::Made;
 use super::wait::{Look, Patience, until};
 use crate::context::{Action, Context};
 use crate::error::{Blame, Error, Kind, Result};
@@ -36,7 +37,11 @@ impl Hold {
 
     /// Asks for something that takes its time, within an action.
     pub fn order(&self, action: &Action<'_>, verb: &Verb, patience: Patience) -> Result<()> {
-        self.estate.order(&self.context, action, self.estate.patience(patience), |toolstack, watch| toolstack.act(verb, watch))
+        self.estate.order(&self.context, action, self.estate.patience(patience), |toolstack, watch| toolstack.act(verb, watch))?;
+        if let Verb::Destroy(thing) = verb {
+            self.estate.hands.gone(thing);
+        }
+        Ok(())
     }
 
     /// As [`Hold::order`], as an action of its own.
@@ -44,9 +49,29 @@ impl Hold {
         self.told(machine, what, |action| self.order(action, verb, patience))
     }
 
-    /// Makes something, within an action.
+    /// Removes a guest that is down, or a snapshot, with what is its own. What of that stays when it is gone itself is the testcase's to
+    /// remove.
+    pub fn remove(&self, action: &Action<'_>, guest: &Ref, keep_disks: bool) -> Result<()> {
+        let images = if keep_disks { Vec::new() } else { self.ask(|toolstack, watch| toolstack.images(guest, watch))? };
+        let order = |toolstack: &dyn Toolstack, watch: Watch<'_>| toolstack.destroy_guest(guest, keep_disks, watch);
+        let result = self.estate.order(&self.context, action, self.estate.patience(Patience::STORAGE), order);
+        if result.is_ok() {
+            self.estate.hands.gone(guest);
+        } else {
+            images.iter().for_each(|image| self.estate.hands.made(&self.context, Made::image(image, guest)));
+        }
+        result
+    }
+
+    /// Makes something, within an action. It is the testcase's to remove.
     pub fn make(&self, action: &Action<'_>, spec: &Spec, patience: Patience) -> Result<Ref> {
-        self.estate.order(&self.context, action, self.estate.patience(patience), |toolstack, watch| toolstack.create(spec, watch))
+        self.make_within(action, spec, self.estate.patience(patience))
+    }
+
+    /// As [`Hold::make`], with a limit that is taken as it is.
+    pub fn make_within(&self, action: &Action<'_>, spec: &Spec, patience: Patience) -> Result<Ref> {
+        let order = |toolstack: &dyn Toolstack, watch: Watch<'_>| toolstack.create(spec, watch);
+        self.estate.make(&self.context, action, patience, Made::of(spec), order)
     }
 
     /// Makes a disk of a guest. A volume that was to be its own is removed when the guest does not get it: nobody else would.

@@ -28,6 +28,7 @@ mod host;
 mod job;
 mod lifecycle;
 mod logs;
+mod made;
 mod migration;
 mod network;
 mod nic;

@@ -1,7 +1,7 @@
 //! A network interface of a host: a physical one, a bond or a VLAN.
 
 use super::hold::Hold;
-use super::host::Host;
+use super::host::{Host, MADE_FOR};
 use super::network::Network;
 use super::wait::{Look, Patience};
 use crate::context::Context;
@@ -121,7 +121,7 @@ impl Nic {
         })
     }
 
-    /// Removes it, if it is a bond or a VLAN.
+    /// Removes it, if it is a bond or a VLAN, and its network, if that was made for it.
     ///
     /// # Errors
     /// `Unsupported` for a physical one; `Refused` while it is used.
@@ -131,7 +131,15 @@ impl Nic {
             return Err(Error::new(Kind::Unsupported, what));
         }
         let what = self.known.bond.as_ref().unwrap_or(&self.known.reference).clone();
-        self.hold.act(self.device(), "destroy", &Verb::Destroy(what), Patience::NETWORK)
+        self.hold.told(self.device(), "destroy", |action| {
+            let network = self.network()?;
+            self.hold.order(action, &Verb::Destroy(what), Patience::NETWORK)?;
+            if !network.known().other_config.contains_key(MADE_FOR) {
+                return Ok(());
+            }
+            action.progress("removing its network", None);
+            self.hold.order(action, &Verb::Destroy(network.reference().clone()), Patience::NETWORK)
+        })
     }
 
     /// A field in the toolstack's own words, or a part of it.

@@ -4,6 +4,7 @@ use super::estate::Estate;
 use super::guest::Guest;
 use super::hold::{Hold, named};
 use super::host::Host;
+use super::made::Made;
 use super::option::{Text, texts};
 use super::sr::{Sr, SrOptions};
 use super::wait::{Look, Patience};
@@ -215,6 +216,7 @@ impl Pool {
                     Ok(found.map_or_else(|| Look::NotYet("the pool does not know it yet".into()), Look::Done))
                 })
             })?;
+            self.hold.estate.hands.made(self.context(), Made::member(host.name(), &record.reference));
             host.sits(self.hold.estate.clone(), record.reference);
             let left = Patience { limit: patience.limit.saturating_sub(began.elapsed()), ..patience };
             host.wait_enabled_in(action, left, &super::host::Starts::default())?;

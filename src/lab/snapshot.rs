@@ -4,7 +4,7 @@ use super::guest::Guest;
 use super::wait::Patience;
 use crate::error::{Error, Kind, Result};
 use crate::name;
-use crate::toolstack::{self, GuestSpec, Ref, Spec, Verb};
+use crate::toolstack::{self, GuestSpec, Ref, Spec};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -61,8 +61,7 @@ impl Snapshot {
     pub fn destroy(&self) -> Result<()> {
         let hold = self.guest.hold()?;
         hold.told(self.guest.name(), &format!("remove the snapshot {}", self.name()), |action| {
-            hold.order(action, &Verb::Destroy(self.reference().clone()), Patience::STORAGE)?;
-            hold.estate.hands.gone(self.reference());
+            hold.remove(action, self.reference(), false)?;
             match self.guest.snapshots()?.iter().any(|other| other.reference() == self.reference()) {
                 false => Ok(()),
                 true => Err(Error::new(Kind::Refused, format!("the snapshot `{}` was removed, and is still there", self.name()))),
@@ -82,7 +81,7 @@ impl Snapshot {
             let made = hold.make(action, &Spec::Guest(spec), Patience::STORAGE)?;
             let record = hold.ask(|toolstack, watch| toolstack.guest(&made, watch))?;
             action.says(record.uuid.clone());
-            Ok(self.guest.taken_over(&*self.guest.vm()?, &record))
+            Ok(hold.estate.guest(&record, self.guest.context()))
         })
     }
 

@@ -129,9 +129,7 @@ impl Sr {
                 }
             }
             let patience = hold.estate.patience(Patience::STORAGE).or(options.timeout);
-            let made = hold
-                .estate
-                .order(&hold.context, action, patience, |toolstack, watch| toolstack.create(&Spec::Sr(spec.clone()), watch))?;
+            let made = hold.make_within(action, &Spec::Sr(spec), patience)?;
             let sr = Sr::by_reference(hold, &made)?;
             sr.wait_attached(action, Patience::STORAGE)?;
             action.says(show_size(sr.known().size));
@@ -376,6 +374,7 @@ impl Sr {
         self.told("introduce", |action| {
             let known = Spec::KnownSr { uuid: before.uuid.clone(), sr: spec };
             let sr = self.hold.make(action, &known, Patience::STORAGE)?;
+            self.hold.estate.hands.renamed(&before.reference, &sr);
             for plug in plugs {
                 let spec = Spec::Plug { sr: sr.clone(), host: plug.host, device: plug.device };
                 let plug = self.hold.make(action, &spec, Patience::STORAGE)?;

@@ -112,7 +112,11 @@ pub trait Toolstack: Send + Sync {
     /// The toolstack of this sort at another address, which is logged in to in the same way.
     fn another(&self, address: &str, user: Option<&str>, password: Option<Secret>) -> Result<Arc<dyn Toolstack>>;
 
-    /// Removes a guest that is halted, with the disks that are its own (or without).
+    /// The volumes that go when a guest or a snapshot is removed: disks that are its own, its suspended memory, those of its snapshots.
+    fn images(&self, guest: &Ref, watch: Watch<'_>) -> Result<Vec<Ref>>;
+
+    /// Removes a guest that is halted, or a snapshot, with the disks that are its own (or without). What cannot be removed stays, and
+    /// does not keep the rest.
     fn destroy_guest(&self, guest: &Ref, keep_disks: bool, watch: Watch<'_>) -> Result<()>;
 
     /// Puts a disc of this name into the CD drive (made when there is none), or takes out what is in it.

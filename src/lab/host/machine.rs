@@ -5,6 +5,7 @@ use crate::context::Action;
 use crate::error::{Blame, Error, Kind, Result, Whereabouts};
 use crate::lab::guest::Guest;
 use crate::lab::hold::{Hold, named};
+use crate::lab::made::{Made, UNINSTALL};
 use crate::lab::option::{Size, StartOptions, Text, size};
 use crate::lab::wait::Patience;
 use crate::name::fingerprint;
@@ -129,7 +130,7 @@ impl Host {
             };
             let made = hold.make(action, &Spec::Guest(spec), Patience::STORAGE)?;
             match self.furnish(&hold, action, &made, sr.as_ref(), options) {
-                Ok(()) => self.handed_over(&hold, &made, &name),
+                Ok(()) => self.handed_over(&hold, &made),
                 Err(error) => {
                     self.undo(&hold, action, &made, &name);
                     Err(error)
@@ -146,21 +147,16 @@ impl Host {
         guest.start(&StartOptions { timeout, on: Some(self.uuid().to_string()), ..StartOptions::default() })
     }
 
-    /// The testcase has it in hand, and is to remove it.
-    fn handed_over(&self, hold: &Hold, made: &Ref, name: &str) -> Result<Guest> {
+    /// The testcase has it in hand.
+    fn handed_over(&self, hold: &Hold, made: &Ref) -> Result<Guest> {
         let record = hold.ask(|toolstack, watch| toolstack.guest(made, watch))?;
-        let remove = format!("xe vm-uninstall uuid={} force=true", record.uuid);
-        hold.estate.made(&hold.context, made, &format!("the guest `{name}`"), &remove);
         Ok(hold.estate.guest(&record, &hold.context))
     }
 
     /// Removes a guest that did not come to be. What cannot be removed is told, and no other error.
     fn undo(&self, hold: &Hold, action: &Action<'_>, made: &Ref, name: &str) {
-        let patience = hold.estate.patience(Patience::STORAGE);
-        let gone =
-            hold.estate.order(&hold.context, action, patience, |toolstack, watch| toolstack.destroy_guest(made, false, watch));
-        if let Err(error) = gone {
-            let text = format!("the guest `{name}` did not come to be, and is left behind: {}", error.what);
+        if let Err(error) = hold.remove(action, made, false) {
+            let text = format!("the guest `{name}` did not come to be, and cannot be removed: {}", error.what);
             hold.context.log(crate::event::Level::Warning, text);
         }
     }
@@ -282,16 +278,18 @@ impl Host {
         let sr = self.named_sr(&options.sr)?;
         let guest = self.told(&format!("import {}", path.display()), |action| {
             let patience = hold.estate.patience(Patience::COPY).or(options.timeout);
-            let made = hold.estate.order(&hold.context, action, patience, |toolstack, watch| {
+            // What an image is called stands in it.
+            let order = |toolstack: &dyn toolstack::Toolstack, watch: toolstack::Watch<'_>| {
                 toolstack.import_guest(&mut file, Some(bytes), sr.as_ref(), watch)
-            })?;
+            };
+            let wanted = Made::unlike_nothing(format!("the guest of {}", path.display()), UNINSTALL);
+            let made = hold.estate.make(&hold.context, action, patience, Some(wanted), order)?;
             if !options.name.is_empty() {
                 let change = GuestChange { name: Some(options.name.clone()), ..GuestChange::default() };
                 hold.ask(|toolstack, watch| toolstack.configure(&made, &change, watch))?;
             }
             action.says(show_size(bytes));
-            let name = hold.ask(|toolstack, watch| toolstack.guest(&made, watch))?.name;
-            self.handed_over(&hold, &made, &name)
+            self.handed_over(&hold, &made)
         })?;
         if options.start {
             self.start(&guest, options.timeout)?;

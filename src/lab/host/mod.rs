@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use machine::{DiskOptions, ImportOptions, MachineOptions, NetworkChoice};
+pub(super) use network::MADE_FOR;
 pub use network::{BondOptions, NetworkOptions, VlanOptions};
 pub use power::RebootOptions;
 pub(super) use power::Starts;

@@ -2,13 +2,17 @@
 
 use super::Host;
 use crate::error::{Error, Kind, Result};
+use crate::lab::made::Made;
 use crate::lab::network::Network;
 use crate::lab::nic::Nic;
 use crate::lab::option::{Text, texts};
 use crate::lab::wait::Patience;
-use crate::toolstack::{BondMode, NetworkSpec, Spec};
+use crate::toolstack::{BondMode, NetworkSpec, Spec, Verb};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+
+/// Key of a network's `other_config`: what it was made for, and goes with.
+pub(in crate::lab) const MADE_FOR: &str = "xrt:made-for";
 
 /// The usual size of a frame.
 const USUAL_MTU: u32 = 1500;
@@ -85,10 +89,9 @@ impl Host {
         let nic = self.nic(&options.nic.0)?;
         let what = format!("make VLAN {} on {}", options.tag, nic.device());
         let name = format!("VLAN {} on {}", options.tag, nic.device());
-        let network = self.network_or_new(&options.network, &name)?;
+        let (network, is_new) = self.network_or_new(&options.network, &name)?;
         let spec = Spec::Vlan { nic: nic.reference().clone(), tag: options.tag, network: network.reference().clone() };
-        let hold = self.hold();
-        hold.told(self.name(), &what, |action| hold.make(action, &spec, Patience::NETWORK))?;
+        self.put_on(&network, is_new, &what, &spec)?;
         let is_it = |nic: &Nic| nic.known().vlan == Some(options.tag) && nic.known().network == *network.reference();
         self.interface(is_it, &what)
     }
@@ -104,24 +107,39 @@ impl Host {
         let nics = options.nics.iter().map(|which| self.nic(&which.0)).collect::<Result<Vec<_>>>()?;
         let devices: Vec<&str> = nics.iter().map(Nic::device).collect();
         let devices = devices.join("+");
-        let network = self.network_or_new(&options.network, &format!("Bond {devices}"))?;
+        let (network, is_new) = self.network_or_new(&options.network, &format!("Bond {devices}"))?;
         let members = nics.iter().map(|nic| nic.reference().clone()).collect();
         let spec = Spec::Bond { network: network.reference().clone(), nics: members, mode: options.mode };
         let what = format!("bond {devices}");
-        let hold = self.hold();
-        hold.told(self.name(), &what, |action| hold.make(action, &spec, Patience::NETWORK))?;
+        self.put_on(&network, is_new, &what, &spec)?;
         let is_it = |nic: &Nic| nic.known().bond.is_some() && nic.known().network == *network.reference();
         self.interface(is_it, &what)
     }
 
-    fn network_or_new(&self, wanted: &str, otherwise: &str) -> Result<Network> {
+    /// The network of this name, made for something when there is none: then it goes with that.
+    fn network_or_new(&self, wanted: &str, otherwise: &str) -> Result<(Network, bool)> {
         let name = if wanted.is_empty() { otherwise } else { wanted };
         match self.network(name) {
             Err(error) if error.kind == Kind::NotFound => {
-                self.create_network(&NetworkOptions { name: name.into(), ..NetworkOptions::default() })
+                let other_config = BTreeMap::from([(MADE_FOR.to_string(), otherwise.to_string())]);
+                let options = NetworkOptions { name: name.into(), other_config, ..NetworkOptions::default() };
+                Ok((self.create_network(&options)?, true))
             }
-            other => other,
+            other => Ok((other?, false)),
         }
+    }
+
+    /// Makes a VLAN or a bond. A network that was made for it alone does not stay without it.
+    fn put_on(&self, network: &Network, is_new: bool, what: &str, spec: &Spec) -> Result<()> {
+        let hold = self.hold();
+        hold.told(self.name(), what, |action| {
+            hold.make(action, spec, Patience::NETWORK).map(drop).inspect_err(|error| {
+                // Where it may have been made all the same, its network is told of at the end with it.
+                if is_new && !Made::is_open(error) {
+                    let _ = hold.order(action, &Verb::Destroy(network.reference().clone()), Patience::NETWORK);
+                }
+            })
+        })
     }
 
     /// The interface that something made.

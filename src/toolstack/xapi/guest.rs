@@ -233,13 +233,29 @@ impl Xapi {
         }
         doomed.extend(self.images_of(guest, &record, keep_disks, &cancel)?);
         self.perform(calls::vm_destroy(guest.into()), watch)?;
+        let mut result = Ok(());
         for vdi in doomed.into_iter().collect::<BTreeSet<_>>() {
             match self.perform(calls::vdi_destroy(Vdi(&vdi)), watch) {
-                Err(error) if error.kind != Kind::NotFound => return Err(error),
+                Err(error) if error.kind != Kind::NotFound => result = result.and(Err(error)),
                 _ => {}
             }
         }
-        Ok(())
+        result
+    }
+
+    /// The virtual disks that go with a guest or a snapshot.
+    pub(super) fn read_images(&self, guest: &Ref, watch: Watch<'_>) -> Result<Vec<Ref>> {
+        let read = calls::vm_get_record(guest.into());
+        let cancel = bound(watch, &read);
+        let record: VmRecord = self.ask(&read, &cancel)?;
+        let mut all = self.images_of(guest, &record, false, &cancel)?;
+        for snapshot in &record.snapshots {
+            let snapshot = Ref::new(Class::Guest, snapshot.clone());
+            let kept: VmRecord = self.ask(&calls::vm_get_record((&snapshot).into()), &cancel)?;
+            all.extend(self.images_of(&snapshot, &kept, false, &cancel)?);
+        }
+        let all: BTreeSet<_> = all.into_iter().collect();
+        Ok(all.into_iter().map(|vdi| Ref::new(Class::Volume, vdi)).collect())
     }
 
     /// The virtual disks that go when a guest or snapshot goes. A snapshot's are copies of its own.

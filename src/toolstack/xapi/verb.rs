@@ -163,6 +163,10 @@ impl Toolstack for Xapi {
         Ok(Arc::new(self.beside(address, user, password)?))
     }
 
+    fn images(&self, guest: &Ref, watch: Watch<'_>) -> Result<Vec<Ref>> {
+        self.read_images(guest, watch)
+    }
+
     fn destroy_guest(&self, guest: &Ref, keep_disks: bool, watch: Watch<'_>) -> Result<()> {
         self.remove_guest(guest, keep_disks, watch)
     }
