@@ -6,6 +6,7 @@ mod bindings;
 mod blocking;
 mod check;
 mod database;
+mod faults;
 mod functions;
 mod guest;
 mod lifecycle;

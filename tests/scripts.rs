@@ -282,6 +282,11 @@ fn is_there(tool: &str) -> bool {
     Command::new("sh").args(["-c", &command]).output().is_ok_and(|output| output.status.success())
 }
 
+/// The testcases that run on a simulated pool, with arguments that make them short and the options of the pool.
+pub fn simulated() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    TABLE.iter().filter_map(|row| if let Sim(options) = row.on { Some((row.script, row.args, options)) } else { None })
+}
+
 /// Runs the rows that some test stands for; together the tests stand for all.
 fn check_all(wanted: impl Fn(&Row) -> bool) {
     let rows: Vec<&Row> = TABLE.iter().filter(|row| wanted(row)).collect();
