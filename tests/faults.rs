@@ -28,6 +28,7 @@ const AIMED: &[(&str, &[&str])] = &[
     ("guestops/instantiate", &["VM.snapshot", "VM.provision"]),
     ("guestops/memory_walk", &["VM.set_memory_limits"]),
     ("guestops/migrate", &["VM.pool_migrate"]),
+    ("guestops/migrate_pool", &["host.migrate_receive", "VM.migrate_send"]),
     ("guestops/mixops", &["VM.pause"]),
     ("guestops/pause", &["VM.pause", "VM.unpause"]),
     ("guestops/reboot", &["VM.clean_reboot"]),
