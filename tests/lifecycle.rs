@@ -326,6 +326,51 @@ fn disks_move_with_a_guest_within_its_pool() {
 }
 
 #[test]
+fn a_guest_gets_another_name_in_every_hand() {
+    passes(
+        r#"
+        let same = vm;
+        vm.rename("web 1");
+        check(vm.name == "web 1" && same.name == "web 1" && guest("web 1") == vm, `${vm} ${same}`);
+        let caught = ();
+        try { guest("guest1"); } catch (e) { caught = e; }
+        check(caught.kind == "not_found", `${caught}`);
+        try { vm.rename(" "); } catch (e) { caught = e; }
+        check(caught.kind == "malformed" && vm.name == "web 1", `${caught}`);
+        vm.reboot();
+        vm.rename("guest1");
+        check(guest("guest1") == vm && vm.exec("hostname") != "", "and back");
+        "#,
+    );
+    ends_with("sim:trouble=fail:VM.set_name_label=INTERNAL_ERROR", "vm.rename(\"x\");", Outcome::Failed, "INTERNAL_ERROR");
+}
+
+#[test]
+fn devices_that_do_not_work_are_found() {
+    passes(
+        r#"
+        vm.check_pv_devices();
+        let disk = vm.create_disk(#{ size: "1GiB" });
+        vm.check_pv_devices();
+        disk.destroy();
+        check(vm.host.dom0_uuid.len() == 36, vm.host.dom0_uuid);
+        vm.shutdown();
+        let caught = ();
+        try { vm.check_pv_devices(); } catch (e) { caught = e; }
+        check(caught.message.contains("no domain"), `${caught}`);
+        // As long as it boots, its kernel has taken nothing.
+        sim().speed("1");
+        vm.start(#{ wait: false });
+        try { vm.check_pv_devices(); } catch (e) { caught = e; }
+        check(caught.kind == "refused" && caught.message.contains("vbd 51712: the guest's end is initialising (1)"), `${caught}`);
+        sim().speed("max");
+        vm.wait_ready();
+        vm.check_pv_devices();
+        "#,
+    );
+}
+
+#[test]
 fn processors_and_memory_change_and_are_seen_inside() {
     passes(
         r#"

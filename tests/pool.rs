@@ -111,6 +111,16 @@ fn an_sr_is_made_forgotten_brought_back_and_removed() {
         check(sr.type == "nfs" && sr.is_pool_wide && sr.size > 0, `${sr}`);
         check(sr in pool.srs() && pool.sr("scratch") == sr && host.sr(sr.uuid) == sr, "found");
         sr.check();
+        let path = `/run/sr-mount/${sr.uuid}`;
+        let member = pool().members()[0];
+        check(member.ssh(`findmnt -n -o SOURCE ${path}`).ends_with(`/${sr.uuid}`), "mounted");
+        member.ssh(`umount ${path}`);
+        let said = ();
+        try { sr.check(); } catch (e) { said = e.message; }
+        check(said.contains(`${member.name} has nothing mounted at ${path}`), `${said}`);
+        sr.unplug();
+        sr.plug();
+        sr.check();
         let vdi = sr.create_vdi(#{ name: "one", size: "1GiB" });
         check(vdi.size == GIB && sr.vdi("one") == vdi, `${vdi.size}`);
         vdi.resize(2 * GIB);
@@ -261,6 +271,10 @@ fn a_spare_host_joins_and_leaves() {
         pool.check();
         pool.eject(spare);
         check(pool.hosts().len() == 2, `${pool.hosts()}`);
+        check(spare.is_enabled && spare.xapi("host.get_all").len() == 1 && !(spare in pool.hosts()), "a pool of its own again");
+        pool.add(spare);
+        check(pool.hosts().len() == 3 && spare in pool.hosts(), "and back");
+        pool.eject(spare);
     }"#;
     Xrt::new().script("t.rhai", script).args("--host sim:spare=1 --no-logs").run().ends(0);
 }

@@ -40,6 +40,7 @@ impl Row {
 pub const TABLE: &[Row] = &[
     row("check", &[], &[], |vm, _| vm.check()),
     row("check_health", &["checkHealth"], &[], |vm, _| vm.check_health()),
+    row("check_pv_devices", &["checkPVDevices"], &[], |vm, _| vm.check_pv_devices()),
     row("checkpoint", &[], &["name"], |vm, given| vm.checkpoint(given.text("name")?.as_deref()).map(drop)),
     row("create_disk", &["createDisk"], &["sizebytes", "sruuid", "userdevice", "bootable"], create_disk),
     row("create_vif", &["createVIF"], &["eth", "bridge", "mac"], create_vif),
@@ -57,6 +58,7 @@ pub const TABLE: &[Row] = &[
     row("reboot", &[], &["force"], |vm, given| {
         vm.reboot(&PowerOptions { force: given.truth("force")?, ..PowerOptions::default() })
     }),
+    row("rename", &["setName"], &["name"], |vm, given| vm.rename(&given.need::<String>("name")?)),
     row("resume", &[], &[], |vm, _| vm.resume(&StartOptions::default())),
     row("set_memory", &["memset"], &["memory"], |vm, given| vm.set_memory(mebibytes(given.need("memory")?))),
     row("set_state", &["setState"], &["state"], set_state),

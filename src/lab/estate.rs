@@ -6,7 +6,7 @@ use super::guest::{Guest, Vm};
 use super::hands::Hands;
 use super::made::{Made, UNINSTALL};
 use super::place::Place;
-use super::wait::Patience;
+use super::wait::{Look, Patience};
 use super::way::{Find, Way};
 use crate::context::{Action, Context};
 use crate::error::{Blame, Error, Kind, Result};
@@ -191,6 +191,21 @@ impl Estate {
         let estate = Estate::with_host_access(toolstack, self.access.clone(), self.host_access.clone());
         beyond.push((address.to_string(), estate.clone()));
         Ok(estate)
+    }
+
+    /// Looks whether the host at an address answers as a pool of its own, enabled.
+    pub(super) fn lone_host(&self, address: &str, uuid: &str, watch: Watch<'_>) -> Result<Look<toolstack::Host>> {
+        let password = self.login().map(|(_, password)| password);
+        // Another one each time: one that was sent to the master of the pool that it was in stays there.
+        let there = self.toolstack.another(address, None, password)?;
+        let found = there.hosts(watch);
+        there.log_out();
+        Ok(match found?.as_slice() {
+            [host] if host.uuid != uuid => Look::NotYet(format!("{} answers there", host.name)),
+            [host] if host.is_live && host.is_enabled => Look::Done(host.clone()),
+            [_] => Look::NotYet("it is not enabled yet".into()),
+            hosts => Look::NotYet(format!("it is in a pool of {} hosts", hosts.len())),
+        })
     }
 
     /// Ends its session, and those with pools beyond it.

@@ -7,7 +7,7 @@ use super::wait::Patience;
 use crate::context::Action;
 use crate::error::{Error, Kind, Result, Whereabouts};
 use crate::event::Level;
-use crate::toolstack::{self, PowerState};
+use crate::toolstack::PowerState;
 use crate::unit::show_size;
 use std::path::PathBuf;
 
@@ -168,30 +168,5 @@ impl Guest {
         })?;
         self.context().attach(&target);
         Ok(target)
-    }
-
-    /// What xenstore says at a path below its domain's own ("control/feature-shutdown").
-    ///
-    /// # Errors
-    /// `NotFound` where there is nothing; `Refused` when it does not run.
-    pub fn xenstore_read(&self, path: &str) -> Result<String> {
-        let vm = self.vm()?;
-        let record = self.record()?;
-        let (Some(domid), Some(host)) = (record.domid, &record.host) else {
-            return Err(Error::new(Kind::Refused, format!("`{}` is {}: it has no domain", self.name(), record.state.word())));
-        };
-        let host: toolstack::Host = vm.estate.ask(self.context(), |toolstack, watch| toolstack.host(host, watch))?;
-        let dom0 = vm.estate.control_domain(&host, self.context())?;
-        let script = format!("xenstore-read {}", super::command::quote(&format!("/local/domain/{domid}/{path}"))?);
-        self.told(&format!("xenstore {path}"), |action| {
-            let output = dom0.ask(&script)?;
-            if !output.is_success() {
-                let what = format!("xenstore has nothing at `{path}` of `{}`", self.name());
-                return Err(Error::new(Kind::NotFound, what).details(output.details(dom0.name(), &script)));
-            }
-            let said = output.stdout.text().trim_end().to_string();
-            action.says(said.clone());
-            Ok(said)
-        })
     }
 }

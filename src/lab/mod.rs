@@ -54,6 +54,7 @@ mod volume;
 pub mod wait;
 mod way;
 mod windows;
+mod xenstore;
 
 pub use access::Access;
 pub use address::{Address, ROOT, SSH_PORT};

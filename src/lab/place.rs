@@ -5,11 +5,11 @@ use super::facts::Facts;
 use super::way::{Find, Way};
 use crate::wire::Transport;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A machine that is reached from inside.
 pub struct Place {
-    name: String,
+    name: Name,
     reach: Reach,
     /// What every built-in limit is multiplied by.
     scale: f64,
@@ -19,6 +19,26 @@ pub struct Place {
     asleep: Mutex<Option<String>>,
     /// One installation at a time: package managers lock each other out.
     pub(super) installing: Mutex<()>,
+}
+
+/// A name, and the one that it was changed to. Those who hold the old one may go on doing so.
+struct Name {
+    text: String,
+    next: OnceLock<Box<Name>>,
+}
+
+impl Name {
+    fn new(text: String) -> Name {
+        Name { text, next: OnceLock::new() }
+    }
+
+    fn last(&self) -> &Name {
+        let mut name = self;
+        while let Some(next) = name.next.get() {
+            name = next;
+        }
+        name
+    }
 }
 
 enum Reach {
@@ -41,11 +61,21 @@ impl Place {
 
     fn reached_by(name: impl Into<String>, reach: Reach, scale: f64) -> Place {
         let (facts, reached, asleep) = (Mutex::default(), AtomicBool::new(false), Mutex::default());
-        Place { name: name.into(), reach, scale, facts, reached, asleep, installing: Mutex::default() }
+        Place { name: Name::new(name.into()), reach, scale, facts, reached, asleep, installing: Mutex::default() }
     }
 
+    /// What it is called now.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.name.last().text
+    }
+
+    /// It is called so from now on.
+    pub(super) fn is_renamed(&self, name: &str) {
+        let mut next = Box::new(Name::new(name.to_string()));
+        // Somebody else may rename it meanwhile: the last one counts.
+        while let Err(back) = self.name.last().next.set(next) {
+            next = back;
+        }
     }
 
     /// Where it is; nothing as long as its hypervisor has not said.

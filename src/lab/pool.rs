@@ -225,19 +225,28 @@ impl Pool {
         })
     }
 
-    /// Takes a host out of this pool, and waits until the pool no longer knows it. It starts anew as a pool of its own, without what was
-    /// on its disks.
+    /// Takes a host out of this pool, and waits until the pool no longer knows it and the host answers as a pool of its own, without what
+    /// was on its disks. From then on `host` is that pool's.
     ///
     /// # Errors
     /// `Refused` for the master, or while guests run there; `Timeout` with what was seen last.
     pub fn eject(&self, host: &Host, options: &MasterOptions) -> Result<()> {
         self.told(&format!("eject {}", host.name()), |action| {
+            let began = Instant::now();
+            let address = host.record()?.address;
             self.hold.order(action, &Verb::Eject(host.reference()), Patience::POOL)?;
             let patience = Patience { limit: options.timeout.unwrap_or(Patience::POOL.limit), ..Patience::POOL };
             self.hold.until(action, &format!("`{}` to be gone", host.name()), patience, |toolstack, watch| {
                 let is_there = toolstack.hosts(watch)?.iter().any(|record| record.uuid == host.uuid());
                 Ok(if is_there { Look::NotYet("the pool still knows it".into()) } else { Look::Done(()) })
-            })
+            })?;
+            let left = Patience { limit: patience.limit.saturating_sub(began.elapsed()), ..patience };
+            let what = format!("`{}` to answer as a pool of its own", host.name());
+            let record =
+                self.hold.until(action, &what, left, |_, watch| self.hold.estate.lone_host(&address, host.uuid(), watch))?;
+            host.sits(self.hold.estate.beyond(&address, None, None)?, record.reference);
+            action.says(format!("a pool of its own after {}", show_duration(began.elapsed())));
+            Ok(())
         })
     }
 

@@ -15,6 +15,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+/// Types that are a file system mounted on each host.
+const MOUNTED: [&str; 3] = ["ext", "nfs", "smb"];
+
 /// How often the destruction of an SR is tried again while its garbage is being collected.
 const DESTROY_TRIES: u32 = 5;
 
@@ -222,10 +225,11 @@ impl Sr {
         self.hold.act(&self.name(), "scan", &Verb::Scan(self.reference()), Patience::STORAGE)
     }
 
-    /// Sees that every host that is to have it has it.
+    /// Looks at what is on it, and sees that every host that is to have it has it: by the pool's records, and where it is a file system
+    /// by what is mounted on the host.
     ///
     /// # Errors
-    /// `Refused` with the hosts that do not.
+    /// `Refused` with the hosts that do not, or with what its back end says; `Unreachable` for a host that does not answer.
     pub fn check(&self) -> Result<()> {
         self.told("check", |action| {
             let sr = self.record()?;
@@ -242,12 +246,39 @@ impl Sr {
             if sr.plugs.is_empty() {
                 wrong.push("no host has it".into());
             }
+            if wrong.is_empty() {
+                self.hold.order(action, &Verb::Scan(self.reference()), Patience::STORAGE)?;
+                for host in &hosts {
+                    let plug = sr.plugs.iter().find(|plug| plug.host == host.reference);
+                    wrong.extend(plug.map(|plug| self.wrong_on(&sr, host, plug)).transpose()?.flatten());
+                }
+            }
             if !wrong.is_empty() {
                 return Err(Error::new(Kind::Refused, format!("the SR `{}`: {}", sr.name, wrong.join(", "))));
             }
             action.says(format!("{} on {} hosts", sr.kind, sr.plugs.len()));
             Ok(())
         })
+    }
+
+    /// What is wrong with it on a host that has it, as the host itself sees it.
+    fn wrong_on(&self, sr: &toolstack::Sr, host: &toolstack::Host, plug: &toolstack::Plug) -> Result<Option<String>> {
+        // Where SM mounts those that are file systems.
+        if !MOUNTED.contains(&sr.kind.as_str()) {
+            return Ok(None);
+        }
+        let path = format!("/run/sr-mount/{}", sr.uuid);
+        let dom0 = self.hold.estate.control_domain(host, &self.hold.context)?;
+        let said = dom0.ask(&format!("findmnt -n -o SOURCE {path}"))?;
+        let source = said.stdout.text().trim().to_string();
+        if !said.is_success() || source.is_empty() {
+            return Ok(Some(format!("{} has nothing mounted at {path}", host.name)));
+        }
+        let word = |key: &str| plug.device.get(key).map_or("", String::as_str);
+        let export = format!("{}:{}", word("server"), word("serverpath").trim_end_matches('/'));
+        let expected = [format!("{export}/{}", sr.uuid), export];
+        let is_other = sr.kind == "nfs" && !expected.contains(&source);
+        Ok(is_other.then(|| format!("{} has {source} mounted at {path}, not {}", host.name, expected[0])))
     }
 
     fn wait_attached(&self, action: &Action<'_>, patience: Patience) -> Result<()> {

@@ -5,7 +5,7 @@ use super::guest::Guest;
 use super::power::Now;
 use super::wait::{Look, Patience, until_told};
 use crate::context::Action;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Blame, Error, Kind, Result};
 use crate::time::Cancel;
 use crate::toolstack::{self, PowerState, Ref};
 use serde_json::Value;
@@ -138,6 +138,27 @@ impl Guest {
     /// As [`Guest::record`]; `Refused` where the field cannot be changed.
     pub fn set(&self, field: &str, key: Option<&str>, value: Value) -> Result<()> {
         self.hold()?.set(&self.vm()?.reference, self.name(), field, key, value)
+    }
+
+    /// Gives it another name, which every handle of it has from then on.
+    ///
+    /// # Errors
+    /// `Malformed` for an empty name; `Refused` when it is called otherwise all the same; as [`Guest::record`].
+    pub fn rename(&self, name: &str) -> Result<()> {
+        if name.trim().is_empty() {
+            return Err(Error::new(Kind::Malformed, format!("`{}` cannot be renamed to nothing", self.name())).blame(Blame::Author));
+        }
+        let vm = self.vm()?;
+        self.told(&format!("rename to {name}"), |_| {
+            let change = toolstack::GuestChange { name: Some(name.to_string()), ..toolstack::GuestChange::default() };
+            vm.estate.ask(self.context(), |toolstack, watch| toolstack.configure(&vm.reference, &change, watch))?;
+            let now = self.record()?.name;
+            if now != name {
+                return Err(Error::new(Kind::Refused, format!("`{}` was renamed to `{name}`, and is called `{now}`", self.name())));
+            }
+            self.place().is_renamed(name);
+            Ok(())
+        })
     }
 
     /// The way out: a method of the toolstack. Without a class in its name it is one of guests, and this guest is its first argument.

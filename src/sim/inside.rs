@@ -113,6 +113,9 @@ pub trait Inside: Send + Sync {
 
     fn disk_removed(&self, _disk: &str) {}
 
+    /// A host has mounted the file system of an SR, by its UUID.
+    fn storage_plugged(&self, _host: &str, _sr: &str) {}
+
     /// Whether a running machine uses a disk ("xvdb"), so that it does not let go of it.
     fn is_in_use(&self, _machine: &str, _device: &str) -> bool {
         false

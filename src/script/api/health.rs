@@ -35,6 +35,17 @@ mod health {
         told(vm, vm.check_health())
     }
 
+    /// Sees that each attached disk and interface of the guest has a paravirtual device that works, and fails with those that do not:
+    /// what xenstore says of both its ends must be "connected".
+    ///
+    /// ```rhai
+    /// guest("guest1").check_pv_devices();
+    /// ```
+    #[rhai_fn(pure, return_raw)]
+    pub fn check_pv_devices(vm: &mut Guest) -> Raised<()> {
+        told(vm, vm.check_pv_devices())
+    }
+
     /// Waits, at most 5 minutes, until the agent in the guest answers its hypervisor.
     ///
     /// ```rhai

@@ -230,6 +230,16 @@ mod host {
         told(&host.context(), host.inventory(key))
     }
 
+    /// Gives the uuid of the host's control domain.
+    ///
+    /// ```rhai
+    /// log(host().dom0_uuid);
+    /// ```
+    #[rhai_fn(get = "dom0_uuid", pure, return_raw)]
+    pub fn dom0_uuid(host: &mut Host) -> Raised<String> {
+        told(&host.context(), host.inventory("CONTROL_DOMAIN_UUID"))
+    }
+
     /// Runs a command of `xe` in the control domain and gives what it printed.
     ///
     /// ```rhai

@@ -225,7 +225,7 @@ mod pool {
         told(pool.context(), pool.add(&host, &options))
     }
 
-    /// Takes a host out of the pool, and waits until the pool no longer knows it. It starts anew as a pool of its own.
+    /// Takes a host out of the pool, and waits until it answers as a pool of its own, without what was on its disks.
     ///
     /// ```rhai
     /// // pool().eject(pool().members()[0]);

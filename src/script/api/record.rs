@@ -37,7 +37,7 @@ mod record {
     /// Sets a field of the host's record.
     ///
     /// ```rhai
-    /// host().set("other_config", #{ owner: "me" });
+    /// host().set("tags", ["mine"]);
     /// ```
     #[rhai_fn(name = "set", pure, return_raw)]
     pub fn host_set(host: &mut Host, field: &str, value: Dynamic) -> Raised<()> {

@@ -172,7 +172,7 @@ mod sr {
         told(sr.context(), sr.scan())
     }
 
-    /// Sees that every host that is to have the SR has it.
+    /// Looks at what is on the SR, and sees that every host that is to have it has it: plugged, and where it is a file system, mounted.
     ///
     /// ```rhai
     /// for sr in pool().srs() { sr.check(); }

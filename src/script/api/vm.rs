@@ -47,6 +47,19 @@ mod vm {
         told(vm, vm.uuid())
     }
 
+    /// Gives the guest another name, which every variable that holds it knows from then on.
+    ///
+    /// ```rhai
+    /// let vm = guest("guest1");
+    /// vm.rename("web1");
+    /// check(guest("web1") == vm && vm.name == "web1", "found by its new name");
+    /// vm.rename("guest1");
+    /// ```
+    #[rhai_fn(pure, return_raw)]
+    pub fn rename(vm: &mut Guest, name: &str) -> Raised<()> {
+        told(vm, vm.rename(name))
+    }
+
     /// Gives the host that the guest runs on now, or `()` while it is down.
     ///
     /// ```rhai

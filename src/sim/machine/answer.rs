@@ -43,7 +43,7 @@ const GUEST: &[&str] = &[
 ];
 
 /// Commands of control domains besides.
-const HOST: &[&str] = &["list_domains", "xe", "xe-toolstack-restart", "xen-hvmcrash", "xl"];
+const HOST: &[&str] = &["findmnt", "list_domains", "xe", "xe-toolstack-restart", "xen-hvmcrash", "xl"];
 
 /// How a command ended.
 #[derive(Debug, Default)]

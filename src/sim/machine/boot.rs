@@ -7,6 +7,7 @@ use super::skeleton;
 use super::spec::{Role, Spec};
 use super::view::View;
 use super::{ask, dom0, kernel};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -37,6 +38,8 @@ pub(super) struct Boot {
     skew: AtomicU64,
     /// What it has mounted: device and where.
     pub mounts: Mutex<Vec<(String, String)>>,
+    /// Of a host: the SRs, by uuid, whose file system somebody has unmounted behind its toolstack's back.
+    pub unmounted: Mutex<BTreeSet<String>>,
 }
 
 /// Where commands run.
@@ -65,6 +68,7 @@ impl Boot {
             freezing: tokio::sync::Mutex::default(),
             skew: AtomicU64::new(0f64.to_bits()),
             mounts: Mutex::default(),
+            unmounted: Mutex::default(),
             spec: RwLock::new(spec),
             shared,
         })

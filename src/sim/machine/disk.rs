@@ -2,8 +2,8 @@
 
 use super::answer::{Answer, option};
 use super::boot::{Boot, Inside};
-use super::kernel;
 use super::spec::{Disk, Spec};
+use super::{dom0, kernel};
 use std::fmt::Write;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -280,6 +280,9 @@ fn inner(boot: &Boot, path: &str) -> String {
 
 async fn umount(boot: &Arc<Boot>, words: &[String]) -> Answer {
     let Some(word) = words.iter().rev().find(|word| !word.starts_with('-')) else { return theirs(boot, "umount", words).await };
+    if let Some(sr) = dom0::sr_mounted_at(word) {
+        return dom0::unmount(boot, sr).await;
+    }
     let found = {
         let mounts = boot.mounts.lock().unwrap_or_else(PoisonError::into_inner);
         let path = plain_path(word);

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 /// Answers the tools of a control domain.
 pub(super) async fn answer(boot: &Arc<Boot>, spec: &Spec, name: &str, words: &[String]) -> Answer {
@@ -26,6 +26,7 @@ pub(super) async fn answer(boot: &Arc<Boot>, spec: &Spec, name: &str, words: &[S
         "xl" => domains(&pool, spec).await.map(|found| xl(&found, words)),
         "xen-hvmcrash" => domains(&pool, spec).await.map(|found| crash(boot, &found, words)),
         "xe-toolstack-restart" => restart(&pool, spec).await,
+        "findmnt" => findmnt(boot, &pool, spec, words).await,
         _ => Ok(Answer::fails(127, format_args!("{name}: not found"))),
     };
     result.unwrap_or_else(|failure| Answer::fails(1, format_args!("{name}: {failure}")))
@@ -41,6 +42,39 @@ struct Domain {
     cpus: i64,
     is_control: bool,
     metrics: BTreeMap<String, String>,
+    devices: Vec<Device>,
+}
+
+/// A paravirtual device of a domain, with its end in the control domain.
+struct Device {
+    class: &'static str,
+    backend: &'static str,
+    number: u32,
+    /// Whether the guest has taken it.
+    is_connected: bool,
+    more: Vec<(&'static str, String)>,
+}
+
+/// The devices that are attached to a VM. Its kernel takes them when it boots.
+async fn devices(pool: &Pool, vm: &Record) -> Outcome<Vec<Device>> {
+    let is_connected = !matches!(vm.text("guest_metrics"), "" | "OpaqueRef:NULL");
+    let is_of =
+        |device: &Record| device.text("VM") == vm.reference && device.fields.get("currently_attached") == Some(&json!(true));
+    let mut found = Vec::new();
+    for vbd in pool.records("VBD").await?.into_iter().filter(is_of) {
+        let place: u32 = vbd.text("userdevice").parse().unwrap_or(0);
+        // As Linux counts its xvd devices: those after the sixteenth have a form of their own.
+        let number = if place < 16 { 202 << 8 | place << 4 } else { 1 << 28 | place << 8 };
+        let kind = if vbd.text("type") == "CD" { "cdrom" } else { "disk" };
+        let more = vec![("device-type", kind.to_string()), ("virtual-device", number.to_string())];
+        found.push(Device { class: "vbd", backend: "vbd3", number, is_connected, more });
+    }
+    for vif in pool.records("VIF").await?.into_iter().filter(is_of) {
+        let number = vif.text("device").parse().unwrap_or(0);
+        let more = vec![("mac", vif.text("MAC").to_string()), ("handle", number.to_string())];
+        found.push(Device { class: "vif", backend: "vif", number, is_connected, more });
+    }
+    Ok(found)
 }
 
 /// The domains on a host, by number.
@@ -78,6 +112,7 @@ async fn domain(pool: &Pool, record: &Record) -> Outcome<Domain> {
         cpus: number(record.fields.get("VCPUs_at_startup")).max(1),
         is_control: record.fields.get("is_control_domain") == Some(&Value::Bool(true)),
         metrics: texts.collect(),
+        devices: devices(pool, record).await?,
     })
 }
 
@@ -116,6 +151,55 @@ fn crash(boot: &Boot, domains: &[Domain], words: &[String]) -> Answer {
         }
         _ => Answer::fails(1, "xen-hvmcrash: no such domain"),
     }
+}
+
+/// The uuid of the SR whose file system is at a path.
+pub(super) fn sr_mounted_at(path: &str) -> Option<&str> {
+    let rest = path.strip_prefix("/var").unwrap_or(path).strip_prefix("/run/sr-mount/")?.trim_end_matches('/');
+    (!rest.is_empty() && !rest.contains('/')).then_some(rest)
+}
+
+/// Takes the file system of an SR away, which its toolstack does not notice.
+pub(super) async fn unmount(boot: &Arc<Boot>, sr: &str) -> Answer {
+    let spec = boot.spec();
+    let mounted = match boot.shared.outside() {
+        Some(outside) => sr_source(&Pool::new(outside, spec.host.clone()), &spec, sr).await.ok().flatten(),
+        None => None,
+    };
+    let mut unmounted = boot.unmounted.lock().unwrap_or_else(PoisonError::into_inner);
+    match mounted {
+        Some(_) if unmounted.insert(sr.to_string()) => Answer::default(),
+        _ => Answer::fails(32, format_args!("umount: /run/sr-mount/{sr}: not mounted.")),
+    }
+}
+
+/// What is mounted at a path, as `findmnt -n -o SOURCE` has it. Only the file systems of SRs are known.
+async fn findmnt(boot: &Boot, pool: &Pool, spec: &Spec, words: &[String]) -> Outcome<Answer> {
+    let Some(sr) = words.iter().find_map(|word| sr_mounted_at(word)) else {
+        return Ok(Answer::fails(1, "findmnt: this simulated host knows the mounts below /run/sr-mount only"));
+    };
+    let is_gone = boot.unmounted.lock().unwrap_or_else(PoisonError::into_inner).contains(sr);
+    let source = sr_source(pool, spec, sr).await?.filter(|_| !is_gone);
+    Ok(source.map_or(Answer { code: 1, ..Answer::default() }, |source| Answer::says(format!("{source}\n"))))
+}
+
+/// Where the file system of an SR comes from that is plugged on this host; nothing of one that has none.
+async fn sr_source(pool: &Pool, spec: &Spec, uuid: &str) -> Outcome<Option<String>> {
+    let host = pool.find("host", &spec.host).await?;
+    let Ok(sr) = pool.find("SR", uuid).await else { return Ok(None) };
+    let kind = pool.of("SR", &sr, "type").await?;
+    let is_here = |pbd: &Record| {
+        pbd.text("SR") == sr && pbd.text("host") == host && pbd.fields.get("currently_attached") == Some(&Value::Bool(true))
+    };
+    let Some(pbd) = pool.records("PBD").await?.into_iter().find(is_here) else { return Ok(None) };
+    let word = |key: &str| pbd.fields.get("device_config").and_then(|map| map.get(key)).and_then(Value::as_str).unwrap_or_default();
+    Ok(match kind.as_ref().and_then(Value::as_str).unwrap_or_default() {
+        "nfs" => Some(format!("{}:{}/{uuid}", word("server"), word("serverpath").trim_end_matches('/'))),
+        "ext" | "extoiscsi" => Some(format!("/dev/mapper/XSLocalEXT--{0}-{0}", uuid.replace('-', "--"))),
+        "iso" => Some(word("location").to_string()),
+        "smb" => Some(word("server").to_string()),
+        _ => None,
+    })
 }
 
 async fn restart(pool: &Pool, spec: &Spec) -> Outcome<Answer> {
@@ -219,6 +303,21 @@ fn tree(domains: &[Domain]) -> BTreeMap<String, String> {
                 put(&format!("data/os_{key}"), value.clone());
             }
             put("data/updated", "1".into());
+        }
+        for device in &domain.devices {
+            let front = format!("{own}/device/{}/{}", device.class, device.number);
+            let back = format!("/local/domain/0/backend/{}/{}/{}", device.backend, domain.id, device.number);
+            // 4: connected. 1: the guest's kernel is not there yet, and 2: the other end waits for it.
+            let (here, there) = if device.is_connected { (4, 4) } else { (1, 2) };
+            let ends = [(&front, here, "backend", &back, 0), (&back, there, "frontend", &front, domain.id)];
+            for (end, state, word, other, of) in ends {
+                tree.insert(format!("{end}/state"), state.to_string());
+                tree.insert(format!("{end}/{word}"), other.clone());
+                tree.insert(format!("{end}/{word}-id"), of.to_string());
+            }
+            for (key, value) in &device.more {
+                tree.insert(format!("{front}/{key}"), value.clone());
+            }
         }
         tree.insert(format!("/vm/{}/name", domain.uuid), domain.name.clone());
         tree.insert(format!("/vm/{}/uuid", domain.uuid), domain.uuid.clone());
@@ -328,8 +427,11 @@ mod tests {
             cpus: 1,
             is_control: false,
             metrics: BTreeMap::new(),
+            devices: vec![Device { class: "vif", backend: "vif", number: 0, is_connected: true, more: vec![("mac", "m".into())] }],
         };
         let tree = tree(&[domain]);
+        assert_eq!(tree[&format!("{}/state", tree["/local/domain/5/device/vif/0/backend"])], "4");
+        assert_eq!(tree["/local/domain/0/backend/vif/5/0/frontend"], "/local/domain/5/device/vif/0");
         assert_eq!(tree["/local/domain/5/memory/target"], "524288");
         let all: Vec<_> = tree.iter().filter(|(key, _)| key.starts_with("/local/domain/5/c")).collect();
         assert_eq!(

@@ -257,6 +257,12 @@ impl Inside for Machines {
         }
     }
 
+    fn storage_plugged(&self, host: &str, sr: &str) {
+        if let Some(boot) = self.known().get(host).and_then(|entry| entry.boot.as_ref()) {
+            boot.unmounted.lock().unwrap_or_else(PoisonError::into_inner).remove(sr);
+        }
+    }
+
     fn is_in_use(&self, machine: &str, device: &str) -> bool {
         Machines::is_in_use(self, machine, device)
     }

@@ -71,6 +71,7 @@ fn plug(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
     later(pace::SR_PLUG, move |cx| {
         cx.known("PBD", pbd)?;
         cx.db.set(pbd, "currently_attached", true);
+        cx.site.inside.storage_plugged(cx.db.text(at, "uuid"), cx.db.text(sr, "uuid"));
         cx.db.set(sr, "physical_size", device.bytes);
         match cx.db.text(sr, "type") {
             "iso" => vdi::discs(cx, sr),
