@@ -132,8 +132,9 @@ impl Existing {
         Ok(())
     }
 
+    /// By name or uuid.
     pub fn sr(&self, name: &str) -> Option<&Sr> {
-        self.srs.iter().find(|sr| sr.name == name)
+        self.srs.iter().find(|sr| sr.name == name || sr.uuid == name)
     }
 
     pub fn network(&self, name: &str) -> Option<&Network> {

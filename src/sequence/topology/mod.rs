@@ -454,6 +454,23 @@ mod tests {
         "#);
     }
 
+    /// As old files write it: with or without a `<storage>` of that name.
+    #[test]
+    fn a_vm_is_on_storage_that_is_asked_for_or_is_there_already() {
+        let on = |storage: &str| {
+            let inside = format!("<host><storage type='nfs' name='n'/><vm name='v'><storage>{storage}</storage></vm></host>");
+            let (topology, found) = read_with(&inside, &[], Mode::Strict);
+            (topology.hosts[0].contents.vms[0].storage.clone(), found.len())
+        };
+        for name in ["n", "Local storage", "Local storage on host1", "29a8d4ec-dd6f-4c42-9f8a-0f4a1c9bfe5d"] {
+            assert_eq!(on(name), (Some(name.to_string()), 0), "{name}");
+        }
+        assert_eq!(on("DEFAULT"), (None, 0));
+        for name in ["m", "29a8d4ec-dd6f-4c42-9f8a", "29a8d4ec-dd6f-4c42-9f8a-0f4a1c9bfe5x"] {
+            assert_eq!(on(name), (Some(name.to_string()), 1), "{name}");
+        }
+    }
+
     #[test]
     fn what_is_wrong_is_told_with_its_place_and_a_help() {
         let inside = r#"

@@ -240,17 +240,20 @@ impl Vm {
     }
 }
 
+/// The word for the default SR, which is where a disk goes that nobody says it of.
+const DEFAULT_STORAGE: &str = "DEFAULT";
+
 /// The children that hold only a text.
 fn is_text(name: &str) -> bool {
     ["distro", "vcpus", "corespersocket", "memory", "storage", "arch", "bootparams", "packages", "guestparams"].contains(&name)
 }
 
 fn storage(element: &Element, names: Option<&Names>, reading: &mut Reading<'_, '_>) -> Option<String> {
-    let (name, at) = reading.child(element, "storage")?;
-    // What a host has from its own installation.
-    let is_local = name.to_lowercase().starts_with("local storage");
+    let (name, at) = reading.child(element, "storage").filter(|(name, _)| name != DEFAULT_STORAGE)?;
+    // What a host has from its own installation, or was there before.
+    let is_there = name.to_lowercase().starts_with("local storage") || is_uuid(&name);
     let known = names.map(|names| &names.storage);
-    if let Some(known) = known.filter(|known| !is_local && !known.contains(&name) && !name.contains(['%', '$'])) {
+    if let Some(known) = known.filter(|known| !is_there && !known.contains(&name) && !name.contains(['%', '$'])) {
         let help = match known.as_slice() {
             [] => Some("neither its host nor its pool has a `<storage>`".to_string()),
             known => did_you_mean(&name, known.iter().map(String::as_str)),
@@ -258,6 +261,11 @@ fn storage(element: &Element, names: Option<&Names>, reading: &mut Reading<'_, '
         reading.scope.wrong("unknown-storage", at, format!("there is no storage `{}` for it", short(&name)), help);
     }
     Some(name)
+}
+
+fn is_uuid(name: &str) -> bool {
+    let is_part = |(part, length): (&str, usize)| part.len() == length && part.bytes().all(|b| b.is_ascii_hexdigit());
+    name.split('-').count() == 5 && name.split('-').zip([8, 4, 4, 4, 12]).all(is_part)
 }
 
 fn nics(element: &Element, names: Option<&Names>, reading: &mut Reading<'_, '_>) -> Vec<Nic> {
