@@ -293,6 +293,29 @@ fn a_machine_that_stands_still_answers_nothing_and_goes_on_where_it_was() {
 }
 
 #[test]
+fn commands_that_run_while_their_machine_stands_still_end_afterwards() {
+    let bench = Bench::new();
+    let ssh = bench.up(1);
+    let machine = bench.machine(1);
+    say(&ssh, "x=1; true");
+    for round in 0..20 {
+        let mark = format!("/tmp/mark{round}");
+        let command = format!("touch {mark}; sleep 0.1; echo done");
+        std::thread::scope(|scope| {
+            let running: Vec<_> = (0..3).map(|_| scope.spawn(|| say(&ssh, &command))).collect();
+            poll::until(poll::patience(), || (say(&ssh, &format!("x=1; ls {mark} || true")) == mark).then_some(())).unwrap();
+            bench.machines().machine_frozen(&machine.uuid, true);
+            // Some of them are stopped as they begin, some as they run, some not at all.
+            std::thread::sleep(Duration::from_millis(7 * round));
+            bench.machines().machine_frozen(&machine.uuid, false);
+            for command in running {
+                assert_eq!(command.join().unwrap(), "done");
+            }
+        });
+    }
+}
+
+#[test]
 fn a_suspended_machine_refuses_and_its_processes_go_on_after_it() {
     let bench = Bench::new();
     let ssh = bench.up(1);

@@ -17,9 +17,6 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::sync::{OnceCell, watch};
 
-/// How long telling all processes of a machine to stand still, or to go on, may take.
-const LONGEST_SIGNAL: Duration = Duration::from_secs(5);
-
 /// A machine that is switched on.
 pub(super) struct Boot {
     spec: RwLock<Spec>,
@@ -231,12 +228,9 @@ impl Boot {
         let signal = if self.is_frozen.load(Ordering::SeqCst) { "STOP" } else { "CONT" };
         // From inside, so that everything but the first process is meant. That there is nothing else is no error.
         let mut command = cell.command(&format!("kill -{signal} -1"));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-        // The next wish must not wait for ever behind this one.
-        match tokio::time::timeout(LONGEST_SIGNAL, command.status()).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!("{}: cannot be stopped: {error}", self.spec().name),
-            Err(_) => tracing::warn!("{}: did not take the signal {signal} in time", self.spec().name),
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        if let Err(error) = command.status().await {
+            tracing::warn!("{}: cannot be stopped: {error}", self.spec().name);
         }
     }
 

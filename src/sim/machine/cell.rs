@@ -95,20 +95,23 @@ impl Cell {
     /// A command for the machine's shell.
     pub fn command(&self, text: &str) -> Command {
         let mut command = self.enter(&["--root", "--wd"]);
-        command.args(["--", "/bin/sh", "-c", &with_keys(text)]).env("PATH", PATH).env("HOME", "/root");
+        command.args(["/bin/sh", "-c", &with_keys(text)]).env("PATH", PATH).env("HOME", "/root");
         command
     }
 
     /// A program of this machine that sees the machine's mounts below their directory here.
     pub fn outer(&self, program: &str) -> Command {
         let mut command = self.enter(&[]);
-        command.args(["--", program]);
+        command.arg(program);
         command
     }
 
+    /// Who waits for a command stands outside, where no freezing of the machine reaches. That must not be `nsenter`: when what it waits
+    /// for is stopped it stops itself, and nobody lets it go on. `timeout` only waits, and ends as the command did.
     fn enter(&self, options: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
-        command.args(["--target", &self.pid.to_string(), "--all", "--preserve-credentials"]).args(options);
+        command.args(["--target", &self.pid.to_string(), "--all", "--preserve-credentials", "--no-fork"]).args(options);
+        command.args(["--", "timeout", "--foreground", "0"]);
         command.env_clear().env("PATH", OUTER_PATH);
         command
     }
