@@ -65,6 +65,8 @@ pub struct Attached {
     /// The hosts that were met: variable, address, and the option it comes from.
     machines: Vec<(String, String, &'static str)>,
     has_more: bool,
+    /// Where simulated machines look for what they are to boot from the network.
+    serves: Option<u16>,
     simulators: Vec<crate::sim::Simulator>,
 }
 
@@ -85,8 +87,8 @@ impl Attached {
     /// # Errors
     /// What setting a variable gives.
     pub fn set(&self, variables: &mut Variables) -> Result<()> {
-        if !self.simulators.is_empty() {
-            simulated_site(variables)?;
+        if let Some(port) = self.serves {
+            simulated_site(variables, port)?;
         }
         self.machines.iter().try_for_each(|(name, address, option)| variables.set_from(Layer::Flag, name, address, *option))
     }
@@ -185,6 +187,8 @@ impl AccessArgs {
         let lab = Arc::new(self.attach(io, variables, mask)?);
         let mut simulators = Vec::new();
         let (mut estates, mut spares) = (Vec::new(), Vec::new());
+        let is_simulated = given.iter().any(|given| matches!(given.wanted, Wanted::Sim(_)));
+        let serves = is_simulated.then(|| serving_port(variables)).transpose()?;
         if !given.is_empty() {
             let access = self.access(io, variables)?;
             let way = HostAccess {
@@ -197,7 +201,7 @@ impl AccessArgs {
                 estates.push(match &given.wanted {
                     Wanted::Xapi(address) => real(address, &way, mask)?,
                     Wanted::Sim(options) => {
-                        let simulated = simulated(options, &access, mask)?;
+                        let simulated = simulated(options, serves, &access, mask)?;
                         simulators.push(simulated.simulator);
                         spares.extend(simulated.spares);
                         simulated.pool
@@ -212,7 +216,7 @@ impl AccessArgs {
         let has_more = machines.iter().any(|(name, ..)| variables.get(name).is_none());
         let first = met.iter().flatten().next().map(shown);
         let shown = first.or_else(|| Some(format!("host is on {}", estates.first()?.name())));
-        let attached = Attached { lab, shown: shown.into_iter().collect(), machines, has_more, simulators };
+        let attached = Attached { lab, shown: shown.into_iter().collect(), machines, has_more, serves, simulators };
         attached.set(variables)?;
         Ok(attached)
     }
@@ -256,8 +260,35 @@ fn real(address: &Address, way: &HostAccess<'_>, mask: &Mask) -> Result<Arc<Esta
     Ok(estate)
 }
 
+/// The variable with the port at which the controller serves what machines boot from the network.
+const SERVES: &str = "XENRT_SERVER_PORT";
+
+/// Where a simulated site has the packages of the systems that can be installed over the network. Nobody is really asked there.
+const MIRRORS: &[(&str, &str)] = &[
+    ("almalinux9", "http://mirror.sim/almalinux/9/BaseOS"),
+    ("centos7", "http://mirror.sim/centos/7/os"),
+    ("debian11", "http://mirror.sim/debian"),
+    ("debian12", "http://mirror.sim/debian"),
+    ("rhel6", "http://mirror.sim/rhel/6/os"),
+    ("rocky8", "http://mirror.sim/rocky/8/BaseOS"),
+    ("rocky9", "http://mirror.sim/rocky/9/BaseOS"),
+    ("ubuntu2204", "http://mirror.sim/ubuntu"),
+    ("ubuntu2404", "http://mirror.sim/ubuntu"),
+];
+
 /// What variables say of the site of a simulated pool, where nobody says otherwise: its storage, and where its NICs are cabled to.
-fn simulated_site(variables: &mut Variables) -> Result<()> {
+fn simulated_site(variables: &mut Variables, port: u16) -> Result<()> {
+    variables.set_from(Layer::BuiltIn, "XENRT_SERVER_ADDRESS", "127.0.0.1", SIM)?;
+    variables.set_from(Layer::BuiltIn, SERVES, port.to_string(), SIM)?;
+    for (distro, mirror) in MIRRORS {
+        for arch in ["x86-32", "x86-64"] {
+            variables.set_from(Layer::BuiltIn, &format!("RPM_SOURCE/{distro}/{arch}/HTTP"), *mirror, SIM)?;
+            if distro.starts_with("ubuntu") {
+                let iso = format!("{mirror}/{distro}-live-server-amd64.iso");
+                variables.set_from(Layer::BuiltIn, &format!("RPM_SOURCE/{distro}/{arch}/ISO"), iso, SIM)?;
+            }
+        }
+    }
     let servers = [
         ("EXTERNAL_NFS_SERVERS/sim/ADDRESS", "filer.sim"),
         ("EXTERNAL_NFS_SERVERS/sim/BASE", "/export/xenrt"),
@@ -276,6 +307,15 @@ fn simulated_site(variables: &mut Variables) -> Result<()> {
     Ok(())
 }
 
+/// The port at which the controller will serve, for the DHCP of a simulated site to know it before.
+fn serving_port(variables: &Variables) -> Result<u16> {
+    let wrong = |text: &str| Error::new(Kind::Malformed, format!("`{SERVES}` is `{text}`, and no port"));
+    match variables.lookup(SERVES)?.filter(|text| !text.is_empty()) {
+        Some(text) => text.parse().map_err(|_| wrong(&text)),
+        None => crate::sim::machine::Machines::free_port(),
+    }
+}
+
 /// A simulator with what it simulates.
 struct Simulated {
     simulator: crate::sim::Simulator,
@@ -285,8 +325,10 @@ struct Simulated {
 }
 
 /// Starts a simulated pool, with the passwords that only it has.
-fn simulated(options: &crate::sim::Options, access: &Access, mask: &Mask) -> Result<Simulated> {
-    let simulator = crate::sim::Simulator::start(options.clone())?;
+fn simulated(options: &crate::sim::Options, serves: Option<u16>, access: &Access, mask: &Mask) -> Result<Simulated> {
+    let mut options = options.clone();
+    options.netboot = options.netboot.or_else(|| serves.map(|port| format!("http://127.0.0.1:{port}/ipxe")));
+    let simulator = crate::sim::Simulator::start(options)?;
     let (password, inside) = (simulator.password().clone(), simulator.ssh_password().clone());
     mask.learn(&password);
     mask.learn(&inside);

@@ -81,6 +81,11 @@ impl Access {
         named.chain(usual).chain(self.agent.then_some(Login::Agent)).collect()
     }
 
+    /// The password that a machine gets which is installed for this run: one that lets it in.
+    pub fn given_password(&self) -> Secret {
+        self.password.clone().unwrap_or_else(|| Secret::new(WELL_KNOWN_PASSWORD))
+    }
+
     /// The way to the machine at an address, by SSH unless the address says otherwise. Nothing is connected yet.
     pub fn transport(&self, address: &Address) -> Arc<dyn Transport> {
         match address {

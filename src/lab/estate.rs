@@ -259,6 +259,11 @@ impl Estate {
         Some((super::address::ROOT, self.password.lock().unwrap_or_else(PoisonError::into_inner).clone()?))
     }
 
+    /// The password of root on guests that are installed.
+    pub fn guest_password(&self) -> Secret {
+        self.access.given_password()
+    }
+
     /// A guest in the hands of the testcase of `context`; the same one each time.
     pub fn guest(self: &Arc<Estate>, record: &toolstack::Guest, context: &Context) -> Guest {
         let place = self.place_of_guest(record);

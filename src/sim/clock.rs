@@ -122,6 +122,8 @@ pub mod pace {
     pub const START: Duration = seconds(3);
     /// From there until the guest answers.
     pub const GUEST_BOOT: Duration = seconds(25);
+    /// From an installer's answers to the end of what it does.
+    pub const INSTALL: Duration = seconds(600);
     pub const GUEST_SHUTDOWN: Duration = seconds(8);
     pub const GUEST_KILL: Duration = seconds(1);
     pub const SUSPEND: Duration = seconds(8);

@@ -11,6 +11,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Whether a machine is a host (its control domain) or a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,10 +75,22 @@ pub enum Down {
     Suspended,
 }
 
+/// How a machine starts that has nothing to start from on its disks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Netboot {
+    /// iPXE asks here what to do: the site's DHCP has said so.
+    Script(String),
+    /// The host has fetched the kernel of an installer from a repository, and tells it this.
+    Kernel { arguments: String, repository: String },
+}
+
 /// What the inside of machines is told. All of it is about machines by their UUID and disks by theirs.
 pub trait Inside: Send + Sync {
     /// A kernel has started, and the services of the machine answer: a new boot.
     fn machine_up(&self, machine: &Machine);
+
+    /// It starts from the network: an installer, if what it is led to is one. Nothing of it answers meanwhile.
+    fn machine_installs(&self, _machine: &Machine, _from: Netboot) {}
 
     /// Nothing answers on its address any more.
     fn machine_down(&self, uuid: &str, how: Down);
@@ -154,6 +167,12 @@ pub type Answering<'a> = Pin<Box<dyn Future<Output = Outcome<Value>> + Send + 'a
 pub trait Outside: Send + Sync {
     /// A machine, by its UUID, has done this to itself.
     fn machine_did(&self, uuid: &str, act: Act);
+
+    /// How long a simulated duration takes here.
+    fn real(&self, simulated: Duration) -> Duration;
+
+    /// A system was installed on a disk.
+    fn system_installed(&self, disk: &str, system: &str);
 
     /// Calls a method as root on a host, without its session parameter: what `xe` and the plugins in dom0 do.
     fn call<'a>(&'a self, host: &'a str, method: &'a str, params: Vec<Value>) -> Answering<'a>;

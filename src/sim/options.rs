@@ -7,7 +7,7 @@ use crate::{name, unit};
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-const NAMES: &[&str] = &["disk", "guests", "hosts", "memory", "seed", "spare", "speed", "templates", "tls", "trouble"];
+const NAMES: &[&str] = &["disk", "guests", "hosts", "memory", "netboot", "seed", "spare", "speed", "templates", "tls", "trouble"];
 
 /// What is simulated.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +29,8 @@ pub struct Options {
     pub tls: bool,
     /// Whether there are templates with disks.
     pub templates: bool,
+    /// Where the site's DHCP leads machines to that boot from the network: "http://127.0.0.1:8099/ipxe".
+    pub netboot: Option<String>,
     pub trouble: Vec<Trouble>,
     /// Where the first host's toolstack answers besides its own address.
     pub listen: SocketAddr,
@@ -46,6 +48,7 @@ impl Default for Options {
             disk: 2 << 40,
             tls: false,
             templates: true,
+            netboot: None,
             trouble: Vec::new(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         }
@@ -92,6 +95,11 @@ impl Options {
             "memory" => self.memory = unit::parse_size(value)?.max(4 << 30),
             "disk" => self.disk = unit::parse_size(value)?.max(1 << 30),
             "tls" => self.tls = unit::parse_boolean(value)?,
+            "netboot" if value.starts_with("http://") => self.netboot = Some(value.to_string()),
+            "netboot" => {
+                let error = Error::new(Kind::Malformed, format!("`netboot={value}`: an address that begins with http:// was expected"));
+                return Err(error.help("the controller's: netboot=http://127.0.0.1:8099/ipxe with -D XENRT_SERVER_PORT=8099"));
+            }
             "templates" => self.templates = unit::parse_boolean(value)?,
             _ => {
                 let error = Error::new(Kind::Malformed, format!("the simulated pool has no option `{key}`"));

@@ -221,6 +221,16 @@ impl Outside for Way {
         }
     }
 
+    fn real(&self, simulated: Duration) -> Duration {
+        self.0.upgrade().map_or(simulated, |engine| engine.with(|world| world.site.clock.real(simulated)))
+    }
+
+    fn system_installed(&self, disk: &str, system: &str) {
+        if let Some(engine) = self.0.upgrade() {
+            engine.with(|world| world.site.systems.insert(disk.into(), system.into()));
+        }
+    }
+
     fn call<'a>(&'a self, host: &'a str, method: &'a str, params: Vec<serde_json::Value>) -> Answering<'a> {
         Box::pin(async move {
             let gone = || super::failure::Failure::bare("HOST_STILL_BOOTING");

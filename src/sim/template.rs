@@ -14,6 +14,7 @@ const SHIPPED: &[(&str, &str, i64, i64)] = &[
     ("Debian Bookworm 12", "debianlike", GIB, 10 * GIB),
     ("Debian Bullseye 11", "debianlike", GIB, 10 * GIB),
     ("Other install media", "", 256 * MIB, 0),
+    ("Red Hat Enterprise Linux 6 (64-bit)", "rhlike", 2 * GIB, 10 * GIB),
     ("Rocky Linux 8", "rhlike", 2 * GIB, 10 * GIB),
     ("Rocky Linux 9", "rhlike", 2 * GIB, 10 * GIB),
     ("Ubuntu Jammy Jellyfish 22.04", "debianlike", 2 * GIB, 10 * GIB),
@@ -21,6 +22,9 @@ const SHIPPED: &[(&str, &str, i64, i64)] = &[
     ("Windows 11", "windows", 4 * GIB, 64 * GIB),
     ("Windows Server 2022 (64-bit)", "windows", 2 * GIB, 32 * GIB),
 ];
+
+/// Of those, the ones that run without a virtual BIOS: the host starts their kernel.
+const PARAVIRTUAL: &[&str] = &["Red Hat Enterprise Linux 6 (64-bit)"];
 
 /// What a VM is made of.
 struct Shape<'a> {
@@ -79,6 +83,13 @@ pub fn shipped(cx: &mut Cx<'_>) {
         if matches!(*family, "rhlike" | "debianlike") {
             cx.db.set_key(template, "other_config", "linux_template", "true");
             cx.db.set_key(template, "other_config", "install-distro", *family);
+        }
+        if PARAVIRTUAL.contains(name) {
+            cx.db.set(template, "HVM_boot_policy", "");
+            cx.db.set(template, "HVM_boot_params", Value::Map(std::collections::BTreeMap::new()));
+            cx.db.set(template, "domain_type", "pv");
+            cx.db.set(template, "PV_bootloader", "eliloader");
+            cx.db.set(template, "PV_args", "graphical utf8");
         }
         let disks = match disk {
             0 => "<provision></provision>".to_string(),

@@ -160,6 +160,7 @@ pub const KNOWN: &[Known] = &[
     row("POOL_JOIN_FORCE", Preparation, "yes: hosts join a pool whatever their differences"),
     row("POOL_NO_DEFAULT_SR", Nothing, "yes: pools get no default storage"),
     row("PREEMPTABLE", Nothing, "yes: the job may be stopped for a more important one"),
+    usual("PREPARE_INSTALL_TIMEOUT", "2h", Preparation, "how long the installation of a system on a VM may take"),
     row("PREPARE_WORKERS", Preparation, "how many steps of a preparation are done at a time"),
     row("PRIORITY", Run, "leave out testcases with a priority beyond this one (--priority)"),
     usual("PRODUCT_TYPE", "xenserver", Preparation, "the product of hosts that do not say one"),
@@ -173,6 +174,7 @@ pub const KNOWN: &[Known] = &[
     row("ROOT_PASSWORD", Machines, "root's password on hosts"),
     row("ROOT_PASSWORDS", Machines, "passwords that root may have on a machine, with commas between"),
     row("RPM_SOURCE/<NAME>/HTTP", Preparation, "where the packages of a distribution are: RPM_SOURCE/<distro>/<arch>/HTTP"),
+    row("RPM_SOURCE/<NAME>/ISO", Preparation, "the live image of Ubuntu, beside its netboot/: RPM_SOURCE/<distro>/<arch>/ISO"),
     row("RUNGROUP_<NAME>", Run, "yes on the command line: run only this group (--rungroup)"),
     row("RUNG_<NAME>", Run, "yes on the command line: run only this group (--rungroup)"),
     row("RUNSKU_<NAME>", Run, "yes on the command line: run only this SKU (--runsku)"),
@@ -202,6 +204,7 @@ pub const KNOWN: &[Known] = &[
     row("VERSION_CONFIG/<NAME>", Nothing, "values for one release of the product"),
     row("WORKING_DIR_BASE", Nothing, "where files of a testcase are put; --results says it here"),
     row("XENRT_SERVER_ADDRESS", Preparation, "the controller, as machines reach it that are installed over the network"),
+    row("XENRT_SERVER_PORT", Preparation, "the port at which they do; without it, any that is free"),
 ];
 
 /// The row of a variable.

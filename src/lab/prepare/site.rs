@@ -79,6 +79,11 @@ impl<'a> Site<'a> {
         let error = Error::new(Kind::NotFound, format!("the site does not say `{variable}`")).blame(Blame::User);
         error.help(format!("set it for the site, or give -D {variable}={example}"))
     }
+
+    /// The error that a variable makes no sense.
+    pub fn wrong(&self, variable: &str, text: &str, help: &str) -> Error {
+        wrong(variable, text, help)
+    }
 }
 
 fn wrong(variable: &str, text: &str, help: &str) -> Error {

@@ -1,13 +1,13 @@
 //! The machines of a simulator that are on, and what the pool tells them.
 
 use super::boot::Boot;
-use super::image;
+use super::{image, installer};
 use super::listener::Listener;
 use super::shared::Shared;
 use super::spec::Spec;
 use crate::error::{Result, Whereabouts};
 use crate::secret::Secret;
-use crate::sim::inside::{Down, Inside, Machine, Outside};
+use crate::sim::inside::{Down, Inside, Machine, Netboot, Outside};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
@@ -16,6 +16,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 /// The insides of all machines of a simulator. Dropping it ends them and removes their files.
 pub struct Machines {
@@ -31,6 +32,8 @@ struct Known {
     boot: Option<Arc<Boot>>,
     /// While it is on.
     listener: Option<Listener>,
+    /// While it is being installed.
+    installer: Option<JoinHandle<()>>,
     /// The mark of its last start: a checkpoint goes on with it.
     boot_id: String,
     skew: f64,
@@ -129,11 +132,14 @@ const LONGEST_END: Duration = Duration::from_secs(5);
 
 impl Known {
     fn new(boot_id: &str) -> Known {
-        Known { boot: None, listener: None, boot_id: boot_id.into(), skew: 0.0 }
+        Known { boot: None, listener: None, installer: None, boot_id: boot_id.into(), skew: 0.0 }
     }
 
     fn end(&mut self, shared: &Shared) {
         self.listener = None;
+        if let Some(installer) = self.installer.take() {
+            installer.abort();
+        }
         if let Some(boot) = self.boot.take() {
             boot.end();
             shared.runtime.spawn_blocking(move || boot.clear());
@@ -155,6 +161,14 @@ fn listen(boot: &Arc<Boot>) -> Option<Listener> {
 impl Inside for Machines {
     fn machine_up(&self, machine: &Machine) {
         self.start(machine, None);
+    }
+
+    fn machine_installs(&self, machine: &Machine, from: Netboot) {
+        let mut known = self.known();
+        let entry = known.entry(machine.uuid.to_string()).or_insert_with(|| Known::new(""));
+        entry.end(&self.shared);
+        let running = installer::run(Arc::clone(&self.shared), machine.clone(), from);
+        entry.installer = Some(self.shared.runtime.spawn(running));
     }
 
     fn machine_down(&self, uuid: &str, how: Down) {

@@ -16,6 +16,7 @@ mod distro;
 mod dom0;
 mod exec;
 mod image;
+mod installer;
 mod kernel;
 mod line;
 mod listener;
@@ -29,6 +30,7 @@ mod shared;
 mod skeleton;
 mod spec;
 mod store;
+mod unattended;
 mod view;
 mod xe;
 

@@ -5,7 +5,7 @@ use super::super::inside::{Act, Down, Machine, MachineDisk, MachineKind, Machine
 use super::super::store::Store;
 use super::super::value::{Ref, Value};
 use super::super::world::{Cx, World};
-use super::{host, vm_rules};
+use super::{host, netboot, vm_rules};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -110,7 +110,12 @@ pub fn system(cx: &Cx<'_>, vm: Ref) -> Option<Arc<str>> {
 
 /// The guest has booted, or goes on after a resume: it answers, and its agent says what it is.
 pub fn ready(cx: &mut Cx<'_>, vm: Ref, is_new_boot: bool) {
-    let Some(distro) = system(cx, vm) else { return };
+    let distro = system(cx, vm);
+    if is_new_boot && let Some(from) = netboot::source(cx, vm, distro.is_some()) {
+        let machine = machine(cx, vm, "");
+        return cx.site.inside.machine_installs(&machine, from);
+    }
+    let Some(distro) = distro else { return };
     let machine = machine(cx, vm, &distro);
     describe(cx, vm, &machine, &distro);
     if is_new_boot {

@@ -13,6 +13,7 @@ pub mod event;
 mod ha;
 pub mod host;
 pub mod join;
+mod netboot;
 pub mod network;
 pub mod pbd;
 pub mod pif;

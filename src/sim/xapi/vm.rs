@@ -5,7 +5,7 @@ use super::super::failure::{Failure, Outcome};
 use super::super::inside::Down;
 use super::super::value::{Ref, Value};
 use super::super::world::{Answer, Args, Cx, Method, answer, done, operation};
-use super::{domain, sr, vdi, vm_config, vm_copy, vm_migrate, vm_rules};
+use super::{domain, netboot, sr, vdi, vm_config, vm_copy, vm_migrate, vm_rules};
 
 pub fn method(name: &str) -> Option<Method> {
     let own: Option<Method> = match name {
@@ -52,6 +52,7 @@ fn start_on(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
 
 fn begin(cx: &mut Cx<'_>, vm: Ref, host: Ref, is_paused: bool, name: &'static str) -> Outcome<Answer> {
     vm_rules::assert_disks_free(cx.db, vm)?;
+    netboot::assert_has_kernel(cx, vm)?;
     // The memory is taken from now on.
     domain::schedule(cx, vm, host);
     operation(cx, vm, name, pace::START, move |cx| {
