@@ -9,6 +9,7 @@ mod database;
 mod faults;
 mod functions;
 mod guest;
+mod install;
 mod lifecycle;
 mod limits;
 mod logs;

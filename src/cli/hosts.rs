@@ -284,7 +284,8 @@ fn simulated_site(variables: &mut Variables, port: u16) -> Result<()> {
         for arch in ["x86-32", "x86-64"] {
             variables.set_from(Layer::BuiltIn, &format!("RPM_SOURCE/{distro}/{arch}/HTTP"), *mirror, SIM)?;
             if distro.starts_with("ubuntu") {
-                let iso = format!("{mirror}/{distro}-live-server-amd64.iso");
+                let release = format!("{}.{}", &distro[6..8], &distro[8..]);
+                let iso = format!("http://mirror.sim/releases/{release}/ubuntu-{release}-live-server-amd64.iso");
                 variables.set_from(Layer::BuiltIn, &format!("RPM_SOURCE/{distro}/{arch}/ISO"), iso, SIM)?;
             }
         }

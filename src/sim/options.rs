@@ -97,7 +97,8 @@ impl Options {
             "tls" => self.tls = unit::parse_boolean(value)?,
             "netboot" if value.starts_with("http://") => self.netboot = Some(value.to_string()),
             "netboot" => {
-                let error = Error::new(Kind::Malformed, format!("`netboot={value}`: an address that begins with http:// was expected"));
+                let error =
+                    Error::new(Kind::Malformed, format!("`netboot={value}`: an address that begins with http:// was expected"));
                 return Err(error.help("the controller's: netboot=http://127.0.0.1:8099/ipxe with -D XENRT_SERVER_PORT=8099"));
             }
             "templates" => self.templates = unit::parse_boolean(value)?,

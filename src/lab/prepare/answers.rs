@@ -77,7 +77,8 @@ pub fn ipxe(system: &System, repository: &str, iso: Option<&str>, arch: &str, ur
             (format!("{repository}/images/pxeboot"), ("vmlinuz", "initrd.img"), format!("inst.repo={repository} ip=dhcp {own}"))
         }
         Installer::Preseed => {
-            let release = RELEASES.iter().find(|(family, version, _)| (*family, *version) == (system.family, system.version.as_str()));
+            let release =
+                RELEASES.iter().find(|(family, version, _)| (*family, *version) == (system.family, system.version.as_str()));
             let (family, _, name) = release.ok_or_else(|| unknown(system))?;
             let arch = if arch.contains("64") { "amd64" } else { "i386" };
             let below = format!("main/installer-{arch}/current/images/netboot/{family}-installer/{arch}");
@@ -96,7 +97,10 @@ pub fn ipxe(system: &System, repository: &str, iso: Option<&str>, arch: &str, ur
 }
 
 fn unknown(system: &System) -> Error {
-    let what = format!("where the installer of {} {} is, for a machine that boots from the network, is not known", system.family, system.version);
+    let what = format!(
+        "where the installer of {} {} is, for a machine that boots from the network, is not known",
+        system.family, system.version
+    );
     let error = Error::new(Kind::Unsupported, what).blame(Blame::Lab);
     error.help("install one by hand and make a template of it, or import an image with <file>")
 }
@@ -265,10 +269,26 @@ mod tests {
             ipxe(&System::of(distro).unwrap(), "http://m/r/", iso, arch, "http://c/t").map_err(|error| error.what)
         };
         for (distro, arch, expected) in [
-            ("rocky9", "x86-64", "kernel http://m/r/images/pxeboot/vmlinuz initrd=initrd.img inst.repo=http://m/r ip=dhcp inst.ks=http://c/t/kickstart.cfg inst.text\ninitrd http://m/r/images/pxeboot/initrd.img\nboot\n"),
-            ("rhel63", "x86-32", "kernel http://m/r/images/pxeboot/vmlinuz initrd=initrd.img repo=http://m/r ip=dhcp ks=http://c/t/kickstart.cfg text\n"),
-            ("debian12", "x86-64", "kernel http://m/r/dists/bookworm/main/installer-amd64/current/images/netboot/debian-installer/amd64/linux initrd=initrd.gz auto=true"),
-            ("ubuntu1804", "x86-32", "kernel http://m/r/dists/bionic/main/installer-i386/current/images/netboot/ubuntu-installer/i386/linux initrd="),
+            (
+                "rocky9",
+                "x86-64",
+                "kernel http://m/r/images/pxeboot/vmlinuz initrd=initrd.img inst.repo=http://m/r ip=dhcp inst.ks=http://c/t/kickstart.cfg inst.text\ninitrd http://m/r/images/pxeboot/initrd.img\nboot\n",
+            ),
+            (
+                "rhel63",
+                "x86-32",
+                "kernel http://m/r/images/pxeboot/vmlinuz initrd=initrd.img repo=http://m/r ip=dhcp ks=http://c/t/kickstart.cfg text\n",
+            ),
+            (
+                "debian12",
+                "x86-64",
+                "kernel http://m/r/dists/bookworm/main/installer-amd64/current/images/netboot/debian-installer/amd64/linux initrd=initrd.gz auto=true",
+            ),
+            (
+                "ubuntu1804",
+                "x86-32",
+                "kernel http://m/r/dists/bionic/main/installer-i386/current/images/netboot/ubuntu-installer/i386/linux initrd=",
+            ),
             ("ubuntu2204", "x86-64", "kernel http://u/22.04/netboot/amd64/linux initrd=initrd root=/dev/ram0"),
         ] {
             let script = script(distro, arch, Some("http://u/22.04/live.iso")).unwrap();

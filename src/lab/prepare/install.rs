@@ -91,7 +91,9 @@ impl Watched<'_> {
         let starts: Vec<&str> = self.starts.iter().map(String::as_str).collect();
         match self.server.last_asked(&starts) {
             None => "its installer has asked the controller for nothing".into(),
-            Some(asked) if asked.was_there => format!("its installer has asked for {} last, and not said that it is done", asked.path),
+            Some(asked) if asked.was_there => {
+                format!("its installer has asked for {} last, and not said that it is done", asked.path)
+            }
             Some(asked) => format!("its installer has asked for {} last, which there is not", asked.path),
         }
     }
@@ -165,7 +167,8 @@ impl Maker<'_> {
         let boot_params = (!guest.is_hvm).then(|| kernel.to_string());
         let change = GuestChange { boot_params, other_config, ..GuestChange::default() };
         hold.ask(|toolstack, watch| toolstack.configure(reference, &change, watch))?;
-        let set = |field: &str, value: serde_json::Value| hold.ask(|toolstack, watch| toolstack.set(reference, field, &value, watch));
+        let set =
+            |field: &str, value: serde_json::Value| hold.ask(|toolstack, watch| toolstack.set(reference, field, &value, watch));
         let order = hold.get(reference, BOOT, None)?;
         if guest.is_hvm {
             set(BOOT, with_order(&order, "n"))?;

@@ -100,13 +100,8 @@ fn led(arguments: &str) -> Option<(Form, String)> {
 }
 
 /// Names of releases, as they stand in the paths of mirrors.
-const RELEASES: &[(&str, &str)] = &[
-    ("bookworm", "debian12"),
-    ("bullseye", "debian11"),
-    ("jammy", "ubuntu2204"),
-    ("noble", "ubuntu2404"),
-    ("trixie", "debian13"),
-];
+const RELEASES: &[(&str, &str)] =
+    &[("bookworm", "debian12"), ("bullseye", "debian11"), ("jammy", "ubuntu2204"), ("noble", "ubuntu2404"), ("trixie", "debian13")];
 
 /// Which system it is that was installed, as far as where it is from tells that.
 fn system(form: Form, from: &str) -> String {
@@ -124,10 +119,13 @@ fn system(form: Form, from: &str) -> String {
         Form::Preseed => &["debian", "ubuntu"],
     };
     let found = families.iter().map(|family| (family, number(family))).find(|(_, number)| !number.is_empty());
-    found.map_or_else(|| families[families.len() - 1].to_string(), |(family, number)| {
-        let digits = if *family == "ubuntu" { 4 } else { 2 };
-        format!("{family}{}", &number[..number.len().min(digits)])
-    })
+    found.map_or_else(
+        || families[families.len() - 1].to_string(),
+        |(family, number)| {
+            let digits = if *family == "ubuntu" { 4 } else { 2 };
+            format!("{family}{}", &number[..number.len().min(digits)])
+        },
+    )
 }
 
 fn write(shared: &Shared, disk: &str, spec: &Spec, answers: &Answers) -> io::Result<()> {

@@ -1,10 +1,10 @@
 //! The machines of a simulator that are on, and what the pool tells them.
 
 use super::boot::Boot;
-use super::{image, installer};
 use super::listener::Listener;
 use super::shared::Shared;
 use super::spec::Spec;
+use super::{image, installer};
 use crate::error::{Result, Whereabouts};
 use crate::secret::Secret;
 use crate::sim::inside::{Down, Inside, Machine, Netboot, Outside};

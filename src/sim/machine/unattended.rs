@@ -67,8 +67,16 @@ fn preseed(text: &str) -> Result<Answers, String> {
         }
     }
     let value = |question: &str| rows.iter().find(|(asked, _)| *asked == question).map(|(_, value)| *value);
-    let said = |question: &str| value(question).filter(|value| !value.is_empty()).ok_or_else(|| format!("nothing answers {question}"));
-    for question in ["netcfg/choose_interface", "mirror/http/hostname", "mirror/http/directory", "time/zone", "partman-auto/method", "grub-installer/bootdev"] {
+    let said =
+        |question: &str| value(question).filter(|value| !value.is_empty()).ok_or_else(|| format!("nothing answers {question}"));
+    for question in [
+        "netcfg/choose_interface",
+        "mirror/http/hostname",
+        "mirror/http/directory",
+        "time/zone",
+        "partman-auto/method",
+        "grub-installer/bootdev",
+    ] {
         said(question)?;
     }
     for question in ["partman-partitioning/confirm_write_new_label", "partman/confirm", "partman/confirm_nooverwrite"] {
