@@ -1,8 +1,12 @@
 //! Systems that install themselves over the network, on simulated VMs that really ask the controller for their scripts and answers.
 
+use crate::support::process;
+use crate::support::skip::skip;
 use crate::support::xrt::Xrt;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 use xenrt::event::Outcome;
 use xenrt::sim::machine::Machines;
 use xenrt::sim::{Options, Simulator};
@@ -136,8 +140,32 @@ fn what_cannot_be_installed_is_said_before() {
     assert!(bare.stdout.contains("web is to be installed over the network, and has no interface"), "{}", bare.stdout);
 }
 
+/// What Debian itself says of the answers for it. (Kickstarts were looked at with pykickstart's `ksvalidator`, for RHEL 7, 8 and 9.)
+#[test]
+fn a_preseed_is_one_for_debconf() {
+    let seen = Arc::new(Mutex::new(String::new()));
+    let kept = seen.clone();
+    let keep = move |path: &str, page: &str| {
+        if path.ends_with("/preseed.cfg") {
+            *kept.lock().unwrap() = page.to_string();
+        }
+        (200, page.to_string())
+    };
+    let lab = Lab::new(|port| format!(",netboot=http://{}/ipxe", between(port, keep)));
+    lab.xrt("debian11", "x", "prepare").run().ends(0);
+    let mut command = Command::new("debconf-set-selections");
+    command.arg("--checkonly").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut child) = process::spawn(command) else {
+        return skip("XRT_REQUIRE_DEBCONF", "no debconf-set-selections is installed: apt-get install debconf");
+    };
+    child.stdin.take().unwrap().write_all(seen.lock().unwrap().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stderr, output.stdout].concat()).into_owned();
+    assert!(output.status.success() && said.is_empty() && seen.lock().unwrap().contains("d-i passwd/root-password"), "{said}");
+}
+
 /// A server that stands between machines and the controller, and changes what it says: where it is.
-fn between(port: u16, spoil: fn(&str, &str) -> (u16, String)) -> SocketAddr {
+fn between(port: u16, spoil: impl Fn(&str, &str) -> (u16, String) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let own = listener.local_addr().unwrap();
     std::thread::spawn(move || {

@@ -294,7 +294,7 @@ mod tests {
             let script = script(distro, arch, Some("http://u/22.04/live.iso")).unwrap();
             assert!(script.starts_with(&format!("#!ipxe\n{expected}")), "{script}");
         }
-        assert!(script("debian99", "x86-64", None).unwrap_err().contains("debian 99"));
+        assert!(script("debian120", "x86-64", None).unwrap_err().contains("debian 120"));
         assert!(script("ubuntu2204", "x86-64", None).is_err());
     }
 
