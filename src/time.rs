@@ -64,6 +64,11 @@ impl Timestamp {
         self.local("%Y%m%d-%H%M%S")
     }
 
+    /// Local date and time, as logs of systems begin their lines: "Nov  3 04:10:57".
+    pub fn syslog(self) -> String {
+        self.local("%b %e %H:%M:%S")
+    }
+
     fn local(self, format: &str) -> String {
         self.0.to_zoned(zone()).strftime(format).to_string()
     }

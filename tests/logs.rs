@@ -16,7 +16,29 @@ fn a_failed_testcase_has_the_logs_of_its_guests_and_their_hosts() {
     let there = |name: &str| ran.read(&format!("t/{name}"));
     assert!(there("guest1/uptime.txt").contains('.'));
     assert!(there("guest1/var/log/messages").contains("told once"));
+    assert!(there("host2/uptime.txt").contains('.'), "the other members too");
     assert!(there("host1/storage.txt").contains("name-label"), "{}", there("host1/storage.txt"));
+}
+
+#[test]
+fn what_a_toolstack_and_its_storage_write_down_is_fetched_and_read() {
+    let script = r#"
+        fn run(args) {
+            let vm = guest("guest1");
+            vm.shutdown();
+            let sr = pool().default_sr;
+            sim().trouble(`fill:${sr.name}`);
+            try { sr.create_vdi(#{ size: "1GiB" }); } catch (e) { log(e.message); }
+            fail("on purpose");
+        }
+    "#;
+    let ran = Xrt::new().script("t.rhai", script).args("--host sim").run().ends(1);
+    let toolstack = ran.read("t/host1/var/log/xensource.log");
+    assert!(toolstack.contains("Async.VM.clean_shutdown R:"), "{toolstack}");
+    assert!(toolstack.contains("VDI.create failed with exception Server_error(SR_BACKEND_FAILURE_44"), "{toolstack}");
+    let storage = ran.read("t/host1/var/log/SMlog");
+    assert!(storage.contains("vdi_create {'sr_uuid': '") && storage.contains("***** vdi_create: EXCEPTION"), "{storage}");
+    assert!(ran.transcript().contains("exception in the storage back end"), "{}", ran.transcript());
 }
 
 #[test]

@@ -66,7 +66,17 @@ fn the_xen_api_package_of_npm_works_with_it() {
 fn hosts_storage_and_networks_behave_as_those_of_a_real_pool() {
     let Some(client) = python("tests/sim/pool.py") else { return };
     let walked = walk(client, &simulator("spare=1"));
-    assert_eq!(walked, ["evacuation", "members", "join_and_eject", "loss_of_a_host", "high_availability", "storage", "networking"]);
+    let expected = [
+        "evacuation",
+        "members",
+        "join_and_eject",
+        "loss_of_a_host",
+        "high_availability",
+        "storage",
+        "copies_plugins_and_redirects",
+        "networking",
+    ];
+    assert_eq!(walked, expected);
 }
 
 #[test]

@@ -162,17 +162,15 @@ impl Guest {
         })
     }
 
-    /// Takes the host that it runs on into the testcase's hands, for its logs; what has no host, or one that does not answer, has none.
-    pub(super) fn hold_its_host(&self) {
+    /// Takes the hosts of its pool into the testcase's hands, for their logs: what went wrong with it may stand in any of them. Of a
+    /// pool that does not answer there are none.
+    pub(super) fn hold_its_hosts(&self) {
         let Ok(vm) = self.vm() else { return };
-        let found = vm.estate.ask(self.context(), |toolstack, watch| {
-            let guest = toolstack.guest(&vm.reference, watch)?;
-            guest.host.map(|host| toolstack.host(&host, watch)).transpose()
-        });
-        if let Ok(Some(host)) = found
-            && let Err(error) = vm.estate.control_domain(&host, self.context())
-        {
-            self.context().log(Level::Warning, format!("no logs of {}: {}", host.name, error.what));
+        let hosts = vm.estate.ask(self.context(), |toolstack, watch| toolstack.hosts(watch));
+        for host in hosts.unwrap_or_default().iter().filter(|host| host.is_live) {
+            if let Err(error) = vm.estate.control_domain(host, self.context()) {
+                self.context().log(Level::Warning, format!("no logs of {}: {}", host.name, error.what));
+            }
         }
     }
 

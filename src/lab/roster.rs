@@ -280,12 +280,12 @@ impl Lab {
         self.hands.held(context).into_iter().chain(estates.iter().flat_map(|estate| estate.hands.held(context))).collect()
     }
 
-    /// Fetches the logs of the machines that the testcase has asked for and of the hosts that they run on, side by side, and pictures
+    /// Fetches the logs of the machines that the testcase has asked for and of the hosts of their pools, side by side, and pictures
     /// of the guests' consoles. What cannot be fetched is a warning.
     pub fn collect_logs(&self, context: &Context) {
         let asked = self.held(context);
         for guest in &asked {
-            guest.hold_its_host();
+            guest.hold_its_hosts();
         }
         let machines = self.held(context);
         let collect = |guest: &Guest| {

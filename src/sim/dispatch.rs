@@ -5,7 +5,7 @@ use super::failure::{Failure, Outcome};
 use super::trouble::Mishap;
 use super::value::{Ref, Value, accept};
 use super::world::{Answer, Args, Cx, World, answer};
-use super::{generic, xapi};
+use super::{generic, journal, xapi};
 use crate::wire::xmlrpc;
 use std::sync::Arc;
 
@@ -41,6 +41,8 @@ pub struct Begun {
     pub method: String,
     pub mishap: Mishap,
     pub step: Step,
+    /// Which of all calls it is.
+    pub number: u64,
 }
 
 /// Where a call stands.
@@ -61,7 +63,16 @@ pub fn begin(world: &mut World, door: &Arc<str>, full: &str, params: Vec<xmlrpc:
     let (name, is_async) = strip(full);
     let over = |value| {
         let (method, mishap) = (name.to_string(), Mishap::default());
-        Begun { pool, session: Ref::NULL, door: door.clone(), task: Ref::NULL, method, mishap, step: Step::Over(Ok(value)) }
+        Begun {
+            pool,
+            session: Ref::NULL,
+            door: door.clone(),
+            task: Ref::NULL,
+            method,
+            mishap,
+            step: Step::Over(Ok(value)),
+            number: 0,
+        }
     };
     if full == "system.listMethods" {
         return Ok(over(Value::from(datamodel().methods().collect::<Vec<_>>())));
@@ -87,10 +98,13 @@ pub fn begin(world: &mut World, door: &Arc<str>, full: &str, params: Vec<xmlrpc:
         return Err(Failure { code: words.first().cloned().unwrap_or_default(), params: words.iter().skip(1).cloned().collect() });
     }
     let (method, door) = (name.to_string(), door.clone());
-    let mut begun = Begun { pool, session, door, task: Ref::NULL, method, mishap, step: Step::Ready(args) };
+    world.site.calls += 1;
+    let (number, object) = (world.site.calls, args.link(0));
+    let mut begun = Begun { pool, session, door, task: Ref::NULL, method, mishap, step: Step::Ready(args), number };
     if is_async && let Some(mut cx) = begun.cx(world) {
         begun.task = xapi::task::begin(&mut cx, full, "");
     }
+    journal::begun(world, &begun, object);
     Ok(begun)
 }
 

@@ -3,6 +3,7 @@
 use super::dispatch::{Begun, Step, begin};
 use super::encode::Format;
 use super::failure::{Failure, Outcome};
+use super::journal;
 use super::value::Value;
 use super::world::{Answer, Later, Wait, World};
 use super::xapi;
@@ -214,6 +215,9 @@ fn is_up(world: &World, door: &Arc<str>) -> bool {
 
 /// Writes down the end of a task, and writes the answer.
 fn finish(world: &mut World, begun: &Begun, outcome: &Outcome<Value>, format: &Format) -> String {
+    if let Err(failure) = outcome {
+        journal::failed(world, begun, failure);
+    }
     if !begun.task.is_null() {
         if let Some(mut cx) = begun.cx(world) {
             xapi::task::end(&mut cx, begun.task, outcome);

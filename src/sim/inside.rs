@@ -126,6 +126,9 @@ pub trait Inside: Send + Sync {
 
     fn disk_removed(&self, _disk: &str) {}
 
+    /// A service of a host writes a line into one of the host's logs.
+    fn host_says(&self, _host: &str, _file: &'static str, _line: &str) {}
+
     /// A host has mounted the file system of an SR, by its UUID.
     fn storage_plugged(&self, _host: &str, _sr: &str) {}
 

@@ -20,6 +20,7 @@ mod engine;
 pub mod failure;
 mod generic;
 pub mod inside;
+mod journal;
 pub mod machine;
 mod options;
 mod plan;

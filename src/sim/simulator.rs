@@ -177,6 +177,7 @@ fn site(options: Options, seat: &Seat, first_address: u32, inside: Arc<dyn Insid
         addresses: HashMap::new(),
         moves: 0,
         filled: HashSet::new(),
+        calls: 0,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::wire::xmlrpc;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use futures_util::StreamExt;
@@ -50,7 +50,9 @@ impl Request {
     async fn call(&self, method: &str, params: Vec<Json>) -> Outcome<Json> {
         let mut all = vec![xmlrpc::Value::text(self.word("session_id"))];
         all.extend(params.into_iter().map(from_json));
-        let reply = self.door.engine.call(&self.door.host, method, all, Format::Json1("0".into())).await;
+        // A member asks its master.
+        let master = self.door.engine.with(|world| xapi::session::master_of(world, &self.door.host));
+        let reply = self.door.engine.call(&master, method, all, Format::Json1("0".into())).await;
         let answer: Json = serde_json::from_str(&reply.body).map_err(Failure::internal)?;
         match answer.get("error").and_then(Json::as_array) {
             Some(words) => {
@@ -66,6 +68,22 @@ impl Request {
             Json::Object(record) => Ok(record),
             _ => Err(Failure::internal("a record that is none")),
         }
+    }
+
+    /// Where the same is to be asked instead, when this host does not have one of these SRs and another has them all.
+    fn elsewhere(&self, stores: &[Ref], headers: &HeaderMap, uri: &Uri) -> Option<String> {
+        let port = headers.get(header::HOST)?.to_str().ok()?.rsplit_once(':')?.1.to_string();
+        self.door.engine.with(|world| {
+            let place = world.site.hosts.get(&*self.door.host)?;
+            let db = world.pools.get(place.pool)?;
+            let sees = |host: Ref| stores.iter().all(|sr| xapi::host::sees(db, host, *sr));
+            if sees(db.by_uuid("host", &self.door.host)?) {
+                return None;
+            }
+            let other = db.all("host").into_iter().find(|host| xapi::host::is_live(db, *host) && sees(*host))?;
+            let scheme = if world.site.options.tls { "https" } else { "http" };
+            Some(format!("{scheme}://{}:{port}{uri}", db.text(other, "address")))
+        })
     }
 
     /// Writes down how its task has ended, if it has one.
@@ -127,12 +145,15 @@ fn text<'a>(record: &'a Map<String, Json>, field: &str) -> &'a str {
 
 // ── export ──
 
-async fn export(State(door): State<Door>, uri: Uri) -> Response {
+async fn export(State(door): State<Door>, headers: HeaderMap, uri: Uri) -> Response {
     let request = Request { door, words: words(uri.query().unwrap_or_default()) };
-    let (records, disks) = match gather(&request).await {
+    let (records, disks, stores) = match gather(&request).await {
         Ok(all) => all,
         Err(failure) => return request.refuse(failure),
     };
+    if let Some(there) = request.elsewhere(&stores, &headers, &uri) {
+        return (StatusCode::FOUND, [(header::LOCATION, there)]).into_response();
+    }
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::task::spawn_blocking(move || {
         let progress = |part: f64| request.with_task(|cx, task| cx.db.set(task, "progress", part * 0.99));
@@ -161,7 +182,7 @@ impl Write for Pieces {
 }
 
 /// The records of a VM and what belongs to it, and its disks.
-async fn gather(request: &Request) -> Outcome<(String, Vec<xva::Disk>)> {
+async fn gather(request: &Request) -> Outcome<(String, Vec<xva::Disk>, Vec<Ref>)> {
     let vm = match request.word("ref") {
         "" => request.call("VM.get_by_uuid", vec![json!(request.word("uuid"))]).await?,
         reference => json!(reference),
@@ -189,19 +210,20 @@ async fn gather(request: &Request) -> Outcome<(String, Vec<xva::Disk>)> {
         .enumerate()
         .map(|(n, (_, reference, _))| (reference.as_str().unwrap_or_default().into(), format!("Ref:{n}")))
         .collect();
-    let mut disks = Vec::new();
+    let (mut disks, mut stores) = (Vec::new(), Vec::new());
     // A disc in a drive is no disk of the VM.
     let is_disk =
         |vdi: &Json| objects.iter().any(|(class, _, r)| *class == "VBD" && r.get("VDI") == Some(vdi) && text(r, "type") == "Disk");
     for (_, reference, vdi) in objects.iter().filter(|(class, reference, _)| *class == "VDI" && is_disk(reference)) {
         let uuid = text(vdi, "uuid").to_string();
+        stores.extend(Ref::parse(text(vdi, "SR")));
         let (inside, system) =
             request.door.engine.with(|world| (world.site.inside.clone(), world.site.systems.get(uuid.as_str()).cloned()));
         let image = inside.disk_image(&uuid, system.as_deref()).map_err(Failure::internal)?;
         let size = vdi.get("virtual_size").map_or(0, number);
         disks.push(xva::Disk { id: ids[reference.as_str().unwrap_or_default()].clone(), size, image });
     }
-    Ok((described(&objects, &ids), disks))
+    Ok((described(&objects, &ids), disks, stores))
 }
 
 fn number(value: &Json) -> u64 {

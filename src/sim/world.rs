@@ -49,6 +49,8 @@ pub struct Site {
     pub moves: u64,
     /// SRs that trouble has filled.
     pub filled: HashSet<Ref>,
+    /// How many calls have begun.
+    pub calls: u64,
 }
 
 /// Where a host stands.

@@ -1,10 +1,12 @@
 """Hosts, pools, storage and networks of a simulated pool, with the XenAPI package of PyPI."""
 
+import http.client
 import time
+import urllib.request
 
 import XenAPI
 
-from door import login, password, refused, user
+from door import enter, login, password, refused, url, user
 
 
 def until(what, look):
@@ -160,6 +162,41 @@ def storage():
     xapi.SR.destroy(sr)
 
 
+def copies_plugins_and_redirects():
+    xapi = login()
+    pool = xapi.pool.get_all()[0]
+    shared = xapi.pool.get_default_SR(pool)
+    record = {"SR": shared, "virtual_size": str(1 << 30), "type": "user", "sharable": False, "read_only": False, "other_config": {}}
+    small, large = xapi.VDI.create(record), xapi.VDI.create(dict(record, virtual_size=str(2 << 30)))
+    refused("VDI_TOO_SMALL", xapi.VDI.copy, large, "OpaqueRef:NULL", "OpaqueRef:NULL", small)
+    assert xapi.VDI.copy(small, "OpaqueRef:NULL", "OpaqueRef:NULL", large) == large
+    for vdi in (small, large):
+        xapi.VDI.destroy(vdi)
+    host2 = xapi.host.get_by_name_label("host2")[0]
+    assert xapi.host.call_plugin(host2, "echo", "main", {"a": "b"}) == "args were: {'a': 'b'}"
+    assert refused("XENAPI_MISSING_PLUGIN", xapi.host.call_plugin, host2, "nothing", "main", {}) == ["XENAPI_MISSING_PLUGIN", "nothing"]
+    refused("UNKNOWN_XENAPI_PLUGIN_FUNCTION", xapi.host.call_plugin, host2, "echo", "nothing", {})
+    # What only host2 has is fetched from there.
+    local = next(xapi.PBD.get_SR(p) for p in xapi.host.get_PBDs(host2) if xapi.SR.get_type(xapi.PBD.get_SR(p)) == "ext")
+    guest = xapi.VM.get_by_name_label("guest2")[0]
+    xapi.VM.hard_shutdown(guest)
+    twin = xapi.VM.copy(guest, "twin", local)
+    session = enter()
+
+    def export(vm):
+        line = http.client.HTTPConnection(url.split("//")[1])
+        line.request("GET", "/export?session_id=%s&ref=%s" % (session.handle, vm))
+        answer = line.getresponse()
+        return answer.status, answer.getheader("Location"), answer.read()
+
+    status, there, _ = export(twin)
+    assert status == 302 and there.startswith("http://%s:" % xapi.host.get_address(host2)), (status, there)
+    assert len(urllib.request.urlopen(there).read()) > 1024
+    status, there, image = export(guest)
+    assert (status, there) == (200, None) and len(image) > 1024
+    xapi.VM.start(guest, False, False)
+
+
 def networking():
     xapi = login()
     host = xapi.host.get_by_name_label("host1")[0]
@@ -188,6 +225,6 @@ def networking():
     xapi.network.destroy(network)
 
 
-for walk in (evacuation, members, join_and_eject, loss_of_a_host, high_availability, storage, networking):
+for walk in (evacuation, members, join_and_eject, loss_of_a_host, high_availability, storage, copies_plugins_and_redirects, networking):
     walk()
     print(walk.__name__, flush=True)

@@ -2,6 +2,7 @@
 
 use super::answer::Answer;
 use super::boot::Boot;
+use super::kernel;
 use super::spec::{Role, Spec};
 use super::view::View;
 use super::xe::{Pool, Record};
@@ -331,6 +332,9 @@ fn tree(domains: &[Domain]) -> BTreeMap<String, String> {
 /// The files cannot be written.
 pub(super) async fn refresh(boot: &Arc<Boot>) -> io::Result<()> {
     let spec = boot.spec();
+    for (file, text) in boot.shared.logs.take(&spec.host) {
+        kernel::append(boot.places().0, file, &text)?;
+    }
     let Some(outside) = boot.shared.outside() else { return Ok(()) };
     let pool = Pool::new(outside, spec.host.clone());
     let Ok(facts) = facts(&pool, &spec).await else {

@@ -228,6 +228,7 @@ impl Inside for Machines {
             entry.end(&self.shared);
         }
         self.shared.forget_host_key(uuid);
+        self.shared.logs.take(uuid);
         let _ = self.shared.store.forget(&Boot::own_disk(uuid));
     }
 
@@ -269,6 +270,10 @@ impl Inside for Machines {
         if let Err(error) = self.shared.store.rename(from, to) {
             tracing::warn!("the files of disk {from} cannot be moved: {error}");
         }
+    }
+
+    fn host_says(&self, host: &str, file: &'static str, line: &str) {
+        self.shared.logs.add(host, file, line);
     }
 
     fn storage_plugged(&self, host: &str, sr: &str) {

@@ -7,7 +7,7 @@ use crate::sim::inside::Outside;
 use russh::keys::ssh_key::private::Ed25519Keypair;
 use russh::keys::{PrivateKey, PublicKey};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -25,12 +25,39 @@ pub(super) struct Shared {
     pub key: PrivateKey,
     pub port: u16,
     pub outside: OnceLock<Weak<dyn Outside>>,
+    /// What services of hosts have said since somebody last looked.
+    pub logs: Logs,
     place: Place,
     next: AtomicU64,
     host_keys: Mutex<HashMap<String, PrivateKey>>,
     has_cells: OnceCell<bool>,
     /// Whether namespaces are not to be used even where they can be.
     is_plain: bool,
+}
+
+/// Lines of logs that are not in their files yet: by host, then by file.
+#[derive(Default)]
+pub(super) struct Logs(Mutex<HashMap<String, BTreeMap<&'static str, String>>>);
+
+impl Logs {
+    /// The most of a file that is kept until somebody looks.
+    const MOST: usize = 1 << 20;
+
+    pub fn add(&self, host: &str, file: &'static str, line: &str) {
+        let mut logs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = logs.entry(host.to_string()).or_default().entry(file).or_default();
+        if text.len() + line.len() > Logs::MOST {
+            let half = text.len() / 2;
+            let cut = text.bytes().skip(half).position(|byte| byte == b'\n').map_or(text.len(), |at| half + at + 1);
+            text.drain(..cut);
+        }
+        text.push_str(line);
+    }
+
+    /// What is new on a host.
+    pub fn take(&self, host: &str) -> BTreeMap<&'static str, String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(host).unwrap_or_default()
+    }
 }
 
 impl Shared {
@@ -45,6 +72,7 @@ impl Shared {
             key: fresh_key(),
             port,
             outside: OnceLock::new(),
+            logs: Logs::default(),
             next: AtomicU64::new(0),
             host_keys: Mutex::default(),
             has_cells: OnceCell::new(),

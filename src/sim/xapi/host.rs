@@ -33,10 +33,27 @@ pub fn method(name: &str) -> Option<Method> {
         "set_power_on_mode" => Some(set_power_on_mode),
         "syslog_reconfigure" | "sync_data" | "backup_rrds" | "refresh_pack_info" | "send_debug_keys" => Some(|_, _| done()),
         "list_methods" => Some(|_, _| answer(super::super::datamodel::datamodel().methods().map(Value::from).collect::<Vec<_>>())),
+        "call_plugin" => Some(call_plugin),
         "dmesg" => Some(|_, _| answer("(XEN) Xen version 4.17.5 (simulated)\n")),
         _ => None,
     };
     own.or_else(|| evacuate::method(name))
+}
+
+/// host.call_plugin(host, plugin, fn, args): the one that every host has only says what it was told.
+fn call_plugin(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
+    let host = args.link(0);
+    if !is_live(cx.db, host) {
+        return Err(Failure::new("HOST_OFFLINE", [host]));
+    }
+    match (args.text(1), args.text(2)) {
+        ("echo", "main") => {
+            let words: Vec<String> = args.map(3).iter().map(|(key, value)| format!("'{key}': '{}'", value.as_str())).collect();
+            answer(format!("args were: {{{}}}", words.join(", ")))
+        }
+        ("echo", other) => Err(Failure::new("UNKNOWN_XENAPI_PLUGIN_FUNCTION", [other])),
+        (plugin, _) => Err(Failure::new("XENAPI_MISSING_PLUGIN", [plugin])),
+    }
 }
 
 pub fn allowed(db: &Store, host: Ref) -> Vec<&'static str> {

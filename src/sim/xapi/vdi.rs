@@ -414,7 +414,7 @@ fn copy(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
     let vdi = args.link(0);
     assert_allowed(cx.db, vdi, "copy")?;
     if !args.link(3).is_null() {
-        return Err(Failure::new("NOT_IMPLEMENTED", ["VDI.copy into_vdi"]));
+        return copy_into(cx, vdi, args.link(3));
     }
     let sr = cx.known("SR", args.link(1))?;
     sr::assert_attached(cx.db, sr)?;
@@ -422,6 +422,35 @@ fn copy(cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
     operation(cx, vdi, "copy", takes, move |cx| {
         cx.known("VDI", vdi)?;
         full_copy(cx, vdi, sr).map_err(|_| array::failure(44, "There is insufficient space", "")).and_then(answer)
+    })
+}
+
+/// Writes what is on a disk over what is on another.
+fn copy_into(cx: &mut Cx<'_>, vdi: Ref, into: Ref) -> Outcome<Answer> {
+    let into = cx.known("VDI", into)?;
+    let (size, room) = (cx.db.int(vdi, "virtual_size"), cx.db.int(into, "virtual_size"));
+    if size > room {
+        return Err(Failure::new("VDI_TOO_SMALL", [into.to_string(), size.to_string()]));
+    }
+    if cx.db.is(into, "read_only") {
+        return Err(Failure::new("VDI_READONLY", [into]));
+    }
+    assert_allowed(cx.db, into, "resize")?;
+    let takes = copying(written(cx.db, vdi));
+    operation(cx, vdi, "copy", takes, move |cx| {
+        cx.known("VDI", vdi)?;
+        cx.known("VDI", into)?;
+        let (from, to): (Arc<str>, Arc<str>) = (cx.db.text(vdi, "uuid").into(), cx.db.text(into, "uuid").into());
+        let sr = cx.db.link(into, "SR");
+        let (before, bytes) = (cx.db.int(into, "physical_utilisation"), whole(cx.db, vdi, sr));
+        assert_room(cx.db, sr, bytes - before)?;
+        cx.db.set(into, "physical_utilisation", bytes.max(before));
+        match cx.site.systems.get(&from).cloned() {
+            Some(system) => cx.site.systems.insert(to.clone(), system),
+            None => cx.site.systems.remove(&to),
+        };
+        cx.site.inside.disk_copied(&from, &to);
+        answer(into)
     })
 }
 
