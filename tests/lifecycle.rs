@@ -438,6 +438,7 @@ fn a_testcase_runs_on_what_its_meta_says_or_is_skipped() {
     let host = r#"check(type_of(target()) == "Host" && target().name == "host1", `${target()}`);"#;
     ran("sim", r#"#{ target: "host" }"#, host).ends(0);
     ran("sim", r#"#{ target: "pool", needs: ["pool", "shared_storage"] }"#, "check(target().hosts().len() == 2, \"two\");").ends(0);
+    ran("sim", r#"#{ needs: ["simulator"] }"#, "").ends(0);
     for (pool, meta, said) in [
         ("sim:hosts=1", r#"#{ target: "pool", needs: ["pool"] }"#, "needs a pool of at least two hosts"),
         ("sim:guests=1", r#"#{ target: "guest", guests: 2 }"#, "needs 2 guests, the run has 1"),

@@ -49,7 +49,7 @@ fn has_discs(estate: &Estate, context: &Context) -> Result<bool> {
 }
 
 fn is_simulated(estate: &Estate, context: &Context) -> Result<bool> {
-    let asked = estate.ask(context, |toolstack, watch| toolstack.call("simulator.get_trouble", &[], watch));
+    let asked = estate.ask(context, |toolstack, watch| toolstack.call("simulator.get_troubles", &[], watch));
     match asked {
         Ok(_) => Ok(true),
         Err(error) if error.kind == Kind::Unsupported => Ok(false),

@@ -97,6 +97,11 @@ impl Engine {
             if begun.mishap.delay.is_none() {
                 begun.advance(world);
             }
+            for deed in std::mem::take(&mut begun.mishap.deeds) {
+                if let Err(failure) = xapi::simulator::trouble(world, deed) {
+                    tracing::warn!(%failure, method, "the trouble cannot be");
+                }
+            }
             let Step::Over(outcome) = &begun.step else { return Ok(begun) };
             let body = finish(world, &begun, outcome, &format);
             begun.step = Step::Over(Ok(Value::from(body)));

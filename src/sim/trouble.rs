@@ -8,7 +8,8 @@ use std::time::Duration;
 
 /// What help says about the words.
 pub const FORMS: &str = "fail:VM.start=SR_FULL, delay:VM.start=5s, drop:VM.clean_shutdown (each with `,n=2` for more than one call), \
-                         power-off:HOST, fill:SR, kill:GUEST, hang:GUEST, skew:GUEST=30s; several joined by `;`";
+                         power-off:HOST, fill:SR, kill:GUEST, hang:GUEST, skew:GUEST=30s, or one of these five as soon as a call has begun: \
+                         on:VM.start=kill:GUEST; several joined by `;`";
 
 /// One trouble.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +20,8 @@ pub enum Trouble {
     Delay { method: String, by: Duration, times: u32 },
     /// The next calls do what they should, and the connection is cut before the answer.
     Drop { method: String, times: u32 },
+    /// Something happens to a machine as soon as a call has begun, before its answer.
+    On { method: String, deed: Box<Trouble>, times: u32 },
     /// A host loses its power.
     PowerOff(String),
     /// An SR gets full.
@@ -41,6 +44,15 @@ pub struct Mishap {
     pub failure: Option<Vec<String>>,
     pub delay: Option<Duration>,
     pub is_cut: bool,
+    /// What happens meanwhile.
+    pub deeds: Vec<Trouble>,
+}
+
+impl Trouble {
+    /// Whether it waits for a call.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self, Trouble::Fail { .. } | Trouble::Delay { .. } | Trouble::Drop { .. } | Trouble::On { .. })
+    }
 }
 
 impl Troubles {
@@ -61,9 +73,10 @@ impl Troubles {
         let mut mishap = Mishap::default();
         self.0.retain_mut(|trouble| {
             let (wanted, times) = match trouble {
-                Trouble::Fail { method, times, .. } | Trouble::Delay { method, times, .. } | Trouble::Drop { method, times } => {
-                    (method.as_str(), times)
-                }
+                Trouble::Fail { method, times, .. }
+                | Trouble::Delay { method, times, .. }
+                | Trouble::Drop { method, times }
+                | Trouble::On { method, times, .. } => (method.as_str(), times),
                 _ => return false,
             };
             let is_it = wanted == method || wanted.strip_suffix('*').is_some_and(|start| method.starts_with(start));
@@ -75,6 +88,7 @@ impl Troubles {
             match trouble {
                 Trouble::Fail { words, .. } => mishap.failure = Some(words.clone()),
                 Trouble::Delay { by, .. } => mishap.delay = Some(*by),
+                Trouble::On { deed, .. } => mishap.deeds.push(Trouble::clone(deed)),
                 _ => mishap.is_cut = true,
             }
             is_left
@@ -121,6 +135,13 @@ impl FromStr for Trouble {
             }
             ("fail", _) => Err(wrong("with which error?")),
             ("delay", value) => Ok(Trouble::Delay { method: method()?, by: duration(value)?, times }),
+            ("on", Some(deed)) => {
+                let deed: Trouble = deed.parse()?;
+                if deed.is_waiting() {
+                    return Err(wrong("it must be something that happens to a machine"));
+                }
+                Ok(Trouble::On { method: method()?, deed: Box::new(deed), times })
+            }
             ("drop", None) => Ok(Trouble::Drop { method: method()?, times }),
             ("skew", Some(value)) => {
                 let (sign, size) = value.strip_prefix('-').map_or((1.0, value), |size| (-1.0, size));
@@ -141,6 +162,7 @@ impl fmt::Display for Trouble {
             Trouble::Fail { method, words, times } => write!(f, "fail:{method}={},n={times}", words.join("/")),
             Trouble::Delay { method, by, times } => write!(f, "delay:{method}={}s,n={times}", by.as_secs_f64()),
             Trouble::Drop { method, times } => write!(f, "drop:{method},n={times}"),
+            Trouble::On { method, deed, times } => write!(f, "on:{method}={deed},n={times}"),
             Trouble::PowerOff(host) => write!(f, "power-off:{host}"),
             Trouble::Fill(sr) => write!(f, "fill:{sr}"),
             Trouble::Kill(guest) => write!(f, "kill:{guest}"),
@@ -156,14 +178,29 @@ mod tests {
 
     #[test]
     fn words_become_troubles() {
-        let text = "fail:VM.start=SR_FULL/1/2,n=2; delay:VM.*=5s;drop:VM.clean_shutdown;power-off:host1;skew:g=-30s;";
+        let text = "fail:VM.start=SR_FULL/1/2,n=2; delay:VM.*=5s;drop:VM.clean_shutdown;power-off:host1;skew:g=-30s;on:VM.start=skew:g=5s;";
         let shown: Vec<String> = parse(text).unwrap().iter().map(ToString::to_string).collect();
-        let expected =
-            ["fail:VM.start=SR_FULL/1/2,n=2", "delay:VM.*=5s,n=1", "drop:VM.clean_shutdown,n=1", "power-off:host1", "skew:g=-30s"];
+        let expected = [
+            "fail:VM.start=SR_FULL/1/2,n=2",
+            "delay:VM.*=5s,n=1",
+            "drop:VM.clean_shutdown,n=1",
+            "power-off:host1",
+            "skew:g=-30s",
+            "on:VM.start=skew:g=5s,n=1",
+        ];
         assert_eq!(shown, expected);
-        for wrong in
-            ["x", "fail:VM.start", "fail:VM=SR_FULL", "delay:VM.start=x", "kill:", "boom:a", "drop:VM.start,n=0", "fill:a=b"]
-        {
+        for wrong in [
+            "x",
+            "fail:VM.start",
+            "fail:VM=SR_FULL",
+            "delay:VM.start=x",
+            "kill:",
+            "boom:a",
+            "drop:VM.start,n=0",
+            "fill:a=b",
+            "on:VM.start",
+            "on:VM.start=drop:VM.stop",
+        ] {
             assert!(parse(wrong).unwrap_err().to_string().contains("is no trouble"), "{wrong}");
         }
     }
@@ -179,5 +216,8 @@ mod tests {
         assert_eq!((second.failure.is_some(), second.is_cut), (true, false));
         assert_eq!(troubles.strike("VM.start"), Mishap::default());
         assert_eq!(troubles.list().count(), 0);
+        troubles.add("on:VM.start=kill:g".parse().unwrap());
+        assert_eq!(troubles.strike("VM.start").deeds, [Trouble::Kill("g".into())]);
+        assert_eq!(troubles.strike("VM.start").deeds, []);
     }
 }

@@ -14,6 +14,7 @@ Examples:
   xrt sim hosts=3,guests=10,speed=60            larger, and a minute takes a second
   xrt sim --listen 127.0.0.1:8080 --json        where other tools expect it; its address and passwords as JSON
   xrt sim trouble='fail:VM.start=SR_FULL;power-off:host2'
+  xrt sim trouble='on:VM.start=kill:guest1'     the guest dies as soon as its start has begun
 
 It answers XAPI over XML-RPC (/) and JSON-RPC (/jsonrpc), and SSH on the addresses of its hosts and guests. Ctrl-C ends it.
 See also: xrt run --host sim";

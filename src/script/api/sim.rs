@@ -25,7 +25,8 @@ mod sim {
         told(&case.context, case.lab.sim(&case.context))
     }
 
-    /// Has something go wrong from now on: "fail:VM.start=SR_FULL", "delay:VM.start=5s", "drop:VM.clean_shutdown", "power-off:host2", "fill:SRNAME", "kill:guest1", "hang:guest1", "skew:guest1=30s".
+    /// Has something go wrong from now on: "fail:VM.start=SR_FULL", "delay:VM.start=5s", "drop:VM.clean_shutdown", "power-off:host2", "fill:SRNAME", "kill:guest1", "hang:guest1", "skew:guest1=30s",
+    /// "on:VM.start=kill:guest1".
     ///
     /// ```rhai
     /// sim().trouble("fail:VM.clean_reboot=VM_BAD_POWER_STATE");

@@ -40,7 +40,7 @@ fn over_the_wire(_cx: &mut Cx<'_>, args: &Args) -> Outcome<Answer> {
 /// `INVALID_VALUE` for a name that nothing has.
 pub fn trouble(world: &mut World, trouble: Trouble) -> Outcome<()> {
     match trouble {
-        Trouble::Fail { .. } | Trouble::Delay { .. } | Trouble::Drop { .. } => {
+        Trouble::Fail { .. } | Trouble::Delay { .. } | Trouble::Drop { .. } | Trouble::On { .. } => {
             world.site.troubles.add(trouble);
             Ok(())
         }
