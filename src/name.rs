@@ -112,9 +112,20 @@ pub fn did_you_mean<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a s
 
 /// A name that no other thing in a lab has: random bits of the standard library's, which seeds each hasher anew.
 pub fn unlike_others(prefix: &str) -> String {
+    format!("{prefix}-{:08x}", random() as u32)
+}
+
+/// A MAC address that no other thing in a lab has, locally administered.
+pub fn random_mac() -> String {
+    let bytes = random().to_be_bytes();
+    let first = (bytes[0] & 0xfc) | 0x02;
+    let rest: Vec<String> = bytes[1..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{first:02x}:{}", rest.join(":"))
+}
+
+fn random() -> u64 {
     use std::hash::{BuildHasher, Hasher};
-    let random = std::hash::RandomState::new().build_hasher().finish();
-    format!("{prefix}-{:08x}", random as u32)
+    std::hash::RandomState::new().build_hasher().finish()
 }
 
 #[cfg(test)]

@@ -103,9 +103,11 @@ impl Guest {
     /// Sees that it does what it did before, and, if it could be asked then, that it can be asked now and was not started anew.
     fn goes_on(&self, action: &Action<'_>, before: PowerState, boot_id: Option<&str>) -> Result<()> {
         let patience = self.patience(Patience::STATE);
-        self.wait_record(action, &patience, &format!("to be {} again", before.word()), |now| {
-            (now.state != before).then(|| format!("it is {}", now.state.word()))
-        })?;
+        if before != PowerState::Down {
+            self.wait_living(action, &patience, &format!("to be {} again", before.word()), |now| {
+                (now.state != before).then(|| format!("it is {}", now.state.word()))
+            })?;
+        }
         let Some(boot_id) = boot_id else { return Ok(()) };
         let now = self.wait_up(action, &self.patience(Patience::AGAIN), "to go on answering", Now::Started, |_| None)?;
         self.went_on(Some(boot_id), &now)
@@ -136,10 +138,13 @@ impl Guest {
             self.gone();
             self.place().slept_with();
             let wanted = if snapshot.is_checkpoint() { PowerState::Suspended } else { PowerState::Down };
-            self.wait_record(action, &self.patience(Patience::STATE), &format!("to be {}", wanted.word()), |now| {
-                (now.state != wanted).then(|| format!("it is {}", now.state.word()))
-            })?;
-            Ok(())
+            let (patience, what) = (self.patience(Patience::STATE), format!("to be {}", wanted.word()));
+            let not_yet = |now: &toolstack::Guest| (now.state != wanted).then(|| format!("it is {}", now.state.word()));
+            match wanted {
+                PowerState::Down => self.wait_record(action, &patience, &what, not_yet),
+                _ => self.wait_living(action, &patience, &what, not_yet),
+            }
+            .map(drop)
         })
     }
 

@@ -10,7 +10,7 @@ use super::windows::batch_around;
 use crate::context::{Action, Context, clip};
 use crate::error::{Blame, Error, Kind, Result};
 use crate::event::Level;
-use crate::toolstack::{self, Ref};
+use crate::toolstack::{self, PowerState, Ref};
 use crate::unit::show_size;
 use crate::wire::{Command, Output, Status};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +18,9 @@ use std::time::Duration;
 
 /// The most output of one command that the testcase's log repeats.
 const LOGGED_OUTPUT: usize = 4096;
+
+/// For a hypervisor to say whether a guest runs that does not answer.
+const ALIVE: Patience = Patience::seconds(10);
 
 /// A machine as one testcase holds it. Clones are the same guest.
 #[derive(Clone)]
@@ -211,7 +214,22 @@ impl Guest {
             Err(error) if error.kind == Kind::Unreachable => self.place.forget_facts(),
             Err(_) => {}
         }
-        result
+        result.map_err(|error| if error.kind == Kind::Unreachable { self.explained(error) } else { error })
+    }
+
+    /// A guest that cannot be reached because it went down by itself: its hypervisor knows, and that is the product's.
+    fn explained(&self, error: Error) -> Error {
+        if self.vm().is_err() || !self.place.is_to_answer() {
+            return error;
+        }
+        let own = self.context.cancel().child_with_limit("question whether it runs", self.patience(ALIVE).limit);
+        match self.record_under(&own) {
+            Ok(record) if record.state == PowerState::Down => {
+                let what = format!("`{}` went DOWN by itself: {}", self.name(), error.what);
+                Error { what, ..error }.blame(Blame::Product)
+            }
+            _ => error,
+        }
     }
 
     /// A small question of ours, not told: whoever asks it tells.

@@ -35,6 +35,9 @@ impl Guest {
         let what = format!("{device} to be {}", if wanted { "attached" } else { "detached" });
         until(self.context(), action, &what, &self.patience(Patience::DEVICE).eager(), |_| {
             let is_attached = is_attached()?;
+            if wanted && !is_attached && self.record()?.state == PowerState::Down {
+                return Err(Error::new(Kind::Refused, format!("`{}` was to have {device}, and went DOWN", self.name())));
+            }
             Ok(if is_attached == wanted { Look::Done(()) } else { Look::NotYet(format!("attached: {is_attached}")) })
         })
     }

@@ -65,13 +65,13 @@ impl Hold {
 
     /// Makes something, within an action. It is the testcase's to remove.
     pub fn make(&self, action: &Action<'_>, spec: &Spec, patience: Patience) -> Result<Ref> {
-        self.make_within(action, spec, self.estate.patience(patience))
+        self.make_within(action, spec, self.estate.patience(patience), Made::of(spec))
     }
 
-    /// As [`Hold::make`], with a limit that is taken as it is.
-    pub fn make_within(&self, action: &Action<'_>, spec: &Spec, patience: Patience) -> Result<Ref> {
+    /// As [`Hold::make`], with a limit that is taken as it is, and what people call it.
+    pub fn make_within(&self, action: &Action<'_>, spec: &Spec, patience: Patience, wanted: Option<Made>) -> Result<Ref> {
         let order = |toolstack: &dyn Toolstack, watch: Watch<'_>| toolstack.create(spec, watch);
-        self.estate.make(&self.context, action, patience, Made::of(spec), order)
+        self.estate.make(&self.context, action, patience, wanted, order)
     }
 
     /// Makes a disk of a guest. A volume that was to be its own is removed when the guest does not get it: nobody else would.

@@ -122,7 +122,7 @@ impl Guest {
             self.order(action, &budget, Patience::ORDER, &verb)?;
             self.gone();
             let state = budget.patience(&vm.estate, Patience::STATE);
-            self.wait_record(action, &state, "to be UP in a new domain", |now| match now.state {
+            self.wait_living(action, &state, "to be UP in a new domain", |now| match now.state {
                 PowerState::Up if now.domid.is_some() && now.domid != before.domid => None,
                 _ => Some(standing(now)),
             })?;
@@ -305,7 +305,11 @@ impl Guest {
     pub fn wait_state(&self, wanted: PowerState, options: &WaitOptions) -> Result<()> {
         self.vm()?;
         self.told(&format!("wait until it is {}", wanted.word()), |action| {
-            self.wait_in(action, &Budget::new(options.timeout), wanted).map(drop)
+            // Whoever is to bring it there may still be about it.
+            self.wait_record(action, &self.patience(Patience::STATE).or(options.timeout), &to_be(wanted), |now| {
+                is_elsewhere(now, wanted)
+            })
+            .map(drop)
         })
     }
 
@@ -318,10 +322,10 @@ impl Guest {
     /// Waits until it is in a state; in one without a domain, until that is gone.
     fn wait_in(&self, action: &Action<'_>, budget: &Budget, wanted: PowerState) -> Result<toolstack::Guest> {
         let patience = budget.patience(&self.vm()?.estate, Patience::STATE);
-        let has_domain = matches!(wanted, PowerState::Up | PowerState::Paused);
-        self.wait_record(action, &patience, &format!("to be {}", wanted.word()), |now| {
-            (now.state != wanted || now.domid.is_some() != has_domain).then(|| standing(now))
-        })
+        match wanted {
+            PowerState::Down => self.wait_record(action, &patience, &to_be(wanted), |now| is_elsewhere(now, wanted)),
+            _ => self.wait_living(action, &patience, &to_be(wanted), |now| is_elsewhere(now, wanted)),
+        }
     }
 
     fn wait_down(&self, action: &Action<'_>, budget: &Budget) -> Result<()> {
@@ -357,6 +361,16 @@ fn is_deaf(record: &toolstack::Guest, operation: &str, options: &PowerOptions) -
 }
 
 /// "UP, domain 12".
+fn to_be(state: PowerState) -> String {
+    format!("to be {}", state.word())
+}
+
+/// Where it is, if it is not in this state; in one without a domain, its old one must be gone too.
+fn is_elsewhere(now: &toolstack::Guest, wanted: PowerState) -> Option<String> {
+    let has_domain = matches!(wanted, PowerState::Up | PowerState::Paused);
+    (now.state != wanted || now.domid.is_some() != has_domain).then(|| standing(now))
+}
+
 fn standing(record: &toolstack::Guest) -> String {
     match record.domid {
         Some(domid) => format!("it is {}, domain {domid}", record.state.word()),

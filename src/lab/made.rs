@@ -62,6 +62,16 @@ impl Made {
         Made::unlike_nothing(format!("the host `{name}`, brought into the pool,"), "xe pool-eject host-uuid={uuid}").is(host)
     }
 
+    /// A snapshot of a volume of this name on this SR.
+    pub fn snapshot_of(name: &str, sr: &Ref) -> Made {
+        let what = format!("the snapshot of the virtual disk `{name}`");
+        let mut made = Made::sought("VDI", [("name_label", name), ("SR", &sr.id)], what, DESTROY_VDI);
+        if let Thing::MayBe { fields, .. } = &mut made.thing {
+            fields.push(("is_a_snapshot".into(), Value::Bool(true)));
+        }
+        made
+    }
+
     /// What is asked for by a spec, unless it goes with something else.
     pub fn of(spec: &Spec) -> Option<Made> {
         Some(match spec {
@@ -72,9 +82,7 @@ impl Made {
                 format!("the virtual disk `{}`", volume.name),
                 DESTROY_VDI,
             ),
-            Spec::VolumeSnapshot(of) => {
-                Made::sought("VDI", [("snapshot_of", &*of.id)], "a snapshot of a virtual disk", DESTROY_VDI)
-            }
+            Spec::VolumeSnapshot(_) => Made::unlike_nothing("a snapshot of a virtual disk", DESTROY_VDI),
             Spec::VolumeClone(_) => Made::unlike_nothing("a clone of a virtual disk", DESTROY_VDI),
             Spec::Disk(disk) => Made::sought(
                 "VBD",

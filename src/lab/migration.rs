@@ -58,9 +58,12 @@ impl Guest {
             let vm = self.vm()?;
             let (name, host) = (&spot.host.name, &spot.host.reference);
             let state = vm.estate.patience(Patience::STATE);
-            let now = self.wait_record(action, &state, &format!("to be {} on {name}", before.state.word()), |now| {
-                (now.state != before.state).then(|| format!("it is {}", now.state.word()))
-            })?;
+            let what = format!("to be {} on {name}", before.state.word());
+            let not_yet = |now: &toolstack::Guest| (now.state != before.state).then(|| format!("it is {}", now.state.word()));
+            let now = match before.state {
+                PowerState::Down => self.wait_record(action, &state, &what, not_yet),
+                _ => self.wait_living(action, &state, &what, not_yet),
+            }?;
             if now.host.is_some() && now.host.as_ref() != Some(host) {
                 return Err(self.elsewhere(&vm, &now, host));
             }

@@ -15,6 +15,8 @@ pub struct Place {
     scale: f64,
     facts: Mutex<Option<Arc<Facts>>>,
     reached: AtomicBool,
+    /// Has answered, and was not taken down since.
+    awake: AtomicBool,
     /// Its boot id when it was suspended.
     asleep: Mutex<Option<String>>,
     /// One installation at a time: package managers lock each other out.
@@ -60,8 +62,9 @@ impl Place {
     }
 
     fn reached_by(name: impl Into<String>, reach: Reach, scale: f64) -> Place {
-        let (facts, reached, asleep) = (Mutex::default(), AtomicBool::new(false), Mutex::default());
-        Place { name: Name::new(name.into()), reach, scale, facts, reached, asleep, installing: Mutex::default() }
+        let (facts, asleep, installing) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let (reached, awake) = (AtomicBool::new(false), AtomicBool::new(false));
+        Place { name: Name::new(name.into()), reach, scale, facts, reached, awake, asleep, installing }
     }
 
     /// What it is called now.
@@ -119,6 +122,19 @@ impl Place {
 
     pub(super) fn answered(&self) {
         self.reached.store(true, Ordering::Relaxed);
+        self.awake.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has answered, and nobody here has taken it down since.
+    pub(super) fn is_to_answer(&self) -> bool {
+        self.awake.load(Ordering::Relaxed)
+    }
+
+    /// It is taken down, or started anew.
+    pub(super) fn goes(&self) {
+        self.awake.store(false, Ordering::Relaxed);
+        self.transport().hang_up();
+        self.forget_facts();
     }
 
     pub(super) fn scale(&self) -> f64 {

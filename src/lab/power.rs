@@ -201,8 +201,7 @@ impl Guest {
 
     /// The machine is about to go: nothing that was known of it holds.
     pub(super) fn gone(&self) {
-        self.place().transport().hang_up();
-        self.place().forget_facts();
+        self.place().goes();
     }
 
     /// One look, never longer than `limit`.

@@ -1,6 +1,7 @@
 //! A storage repository in the hands of one testcase.
 
 use super::hold::{Hold, named};
+use super::made::Made;
 use super::option::{Text, WaitOptions};
 use super::storage::{self, CleanUp, Sort};
 use super::volume::Volume;
@@ -132,7 +133,8 @@ impl Sr {
                 }
             }
             let patience = hold.estate.patience(Patience::STORAGE).or(options.timeout);
-            let made = hold.make_within(action, &Spec::Sr(spec), patience)?;
+            let spec = Spec::Sr(spec);
+            let made = hold.make_within(action, &spec, patience, Made::of(&spec))?;
             let sr = Sr::by_reference(hold, &made)?;
             sr.wait_attached(action, Patience::STORAGE)?;
             action.says(show_size(sr.known().size));

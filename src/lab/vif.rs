@@ -7,6 +7,7 @@ use super::option::NewVifOptions;
 use super::wait::Patience;
 use crate::context::Action;
 use crate::error::{Error, Kind, Result};
+use crate::name;
 use crate::toolstack::{self, PowerState, Ref, Spec, Verb, VifSpec};
 use serde_json::Value;
 use std::sync::Arc;
@@ -61,7 +62,8 @@ impl Guest {
                 guest: self.vm()?.reference.clone(),
                 network: network.reference().clone(),
                 device: options.device.clone(),
-                mac: options.mac.clone(),
+                // Its own, so that it is found again should the answer be lost.
+                mac: if options.mac.is_empty() { name::random_mac() } else { options.mac.clone() },
                 mtu: options.mtu.unwrap_or(network.known().mtu),
             };
             let made = hold.make(action, &Spec::Vif(spec), Patience::DEVICE)?;

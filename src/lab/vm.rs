@@ -199,13 +199,38 @@ impl Guest {
         what: &str,
         mut not_yet: impl FnMut(&toolstack::Guest) -> Option<String>,
     ) -> Result<toolstack::Guest> {
+        self.wait_judged(action, patience, what, |record| Ok(not_yet(record)))
+    }
+
+    /// As [`Guest::wait_record`], for a guest whose hypervisor says that it is where it is to be: should it be DOWN, that is an error at
+    /// once, for nobody will start it.
+    pub(super) fn wait_living(
+        &self,
+        action: &Action<'_>,
+        patience: &Patience,
+        what: &str,
+        mut not_yet: impl FnMut(&toolstack::Guest) -> Option<String>,
+    ) -> Result<toolstack::Guest> {
+        self.wait_judged(action, patience, what, |record| match record.state {
+            PowerState::Down => Err(Error::new(Kind::Refused, format!("`{}` was {what}, and went DOWN", self.name()))),
+            _ => Ok(not_yet(record)),
+        })
+    }
+
+    fn wait_judged(
+        &self,
+        action: &Action<'_>,
+        patience: &Patience,
+        what: &str,
+        mut not_yet: impl FnMut(&toolstack::Guest) -> Result<Option<String>>,
+    ) -> Result<toolstack::Guest> {
         let vm = self.vm()?;
         let mut changes = Changes { estate: vm.estate.clone(), things: vec![vm.reference.clone()], token: String::new() };
         let mut rest = |own: &Cancel, longest: Duration| changes.pause(own, longest.max(EVENT));
         let what = format!("`{}` {what}", self.name());
         until_told(self.context(), action, &what, patience, &mut rest, |own| {
             let record = self.record_under(own)?;
-            Ok(match not_yet(&record) {
+            Ok(match not_yet(&record)? {
                 None => Look::Done(record),
                 Some(seen) => Look::NotYet(seen),
             })

@@ -1,6 +1,7 @@
 //! A virtual disk on an SR, whether a guest uses it or not.
 
 use super::hold::Hold;
+use super::made::Made;
 use super::wait::Patience;
 use crate::context::Context;
 use crate::error::{Error, Kind, Result};
@@ -69,7 +70,8 @@ impl Volume {
     /// # Errors
     /// Those of the toolstack.
     pub fn snapshot(&self) -> Result<Volume> {
-        self.double("snapshot", Spec::VolumeSnapshot(self.reference().clone()))
+        let made = Made::snapshot_of(self.name(), &self.known.sr);
+        self.double("snapshot", &Spec::VolumeSnapshot(self.reference().clone()), Some(made))
     }
 
     /// A volume that begins as this one is now.
@@ -77,11 +79,13 @@ impl Volume {
     /// # Errors
     /// Those of the toolstack.
     pub fn duplicate(&self) -> Result<Volume> {
-        self.double("clone", Spec::VolumeClone(self.reference().clone()))
+        let spec = Spec::VolumeClone(self.reference().clone());
+        self.double("clone", &spec, Made::of(&spec))
     }
 
-    fn double(&self, what: &str, spec: Spec) -> Result<Volume> {
-        let made = self.hold.told(self.name(), what, |action| self.hold.make(action, &spec, Patience::STORAGE))?;
+    fn double(&self, what: &str, spec: &Spec, wanted: Option<Made>) -> Result<Volume> {
+        let patience = self.hold.estate.patience(Patience::STORAGE);
+        let made = self.hold.told(self.name(), what, |action| self.hold.make_within(action, spec, patience, wanted))?;
         Volume::by_reference(&self.hold, &self.known.sr, &made)
     }
 

@@ -41,7 +41,7 @@ pub struct VlanOptions {
     /// The NIC that carries it: its number, device or hardware address.
     pub nic: Text,
     pub tag: u16,
-    /// The network that it is; made when there is none of that name.
+    /// The network that it is; made when there is none of that name. Without a name, one is made that goes with it.
     pub network: String,
 }
 
@@ -51,7 +51,7 @@ pub struct VlanOptions {
 pub struct BondOptions {
     /// Its members.
     pub nics: Vec<Text>,
-    /// The network that it is; made when there is none of that name.
+    /// The network that it is; made when there is none of that name. Without a name, one is made that goes with it.
     pub network: String,
     pub mode: BondMode,
 }
@@ -116,12 +116,14 @@ impl Host {
         self.interface(is_it, &what)
     }
 
-    /// The network of this name, made for something when there is none: then it goes with that.
+    /// The network of this name, made when there is none, and whether it was. Without a name, it goes with what it is made for.
     fn network_or_new(&self, wanted: &str, otherwise: &str) -> Result<(Network, bool)> {
         let name = if wanted.is_empty() { otherwise } else { wanted };
         match self.network(name) {
             Err(error) if error.kind == Kind::NotFound => {
-                let other_config = BTreeMap::from([(MADE_FOR.to_string(), otherwise.to_string())]);
+                // One that has a name of its author's is the author's.
+                let mark = wanted.is_empty().then(|| (MADE_FOR.to_string(), otherwise.to_string()));
+                let other_config = mark.into_iter().collect();
                 let options = NetworkOptions { name: name.into(), other_config, ..NetworkOptions::default() };
                 Ok((self.create_network(&options)?, true))
             }

@@ -185,10 +185,7 @@ mod data {
     /// check(random_mac().len() == 17, "six bytes");
     /// ```
     pub fn random_mac() -> String {
-        let bytes = random().to_be_bytes();
-        let first = (bytes[0] & 0xfc) | 0x02;
-        let rest: Vec<String> = bytes[1..6].iter().map(|b| format!("{b:02x}")).collect();
-        format!("{first:02x}:{}", rest.join(":"))
+        crate::name::random_mac()
     }
 
     /// Saves a text (or a blob) as a file of the testcase, in its results directory.
@@ -289,10 +286,4 @@ fn compiled(pattern: &str) -> Raised<regex::Regex> {
 fn groups(found: &regex::Captures<'_>) -> Dynamic {
     let all: Array = found.iter().map(|g| g.map_or(Dynamic::UNIT, |m| m.as_str().to_string().into())).collect();
     all.into()
-}
-
-/// Random bits, good enough for names: the standard library seeds each hasher anew.
-fn random() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::hash::RandomState::new().build_hasher().finish()
 }

@@ -67,14 +67,12 @@ mod network {
     ///
     /// - `nic`: the NIC that carries it: its number, device or MAC address
     /// - `tag`: from 1 to 4094
-    /// - `network`: name of the network that it is, made when there is none (default: one for this VLAN)
+    /// - `network`: name of the network that it is, made when there is none (default: one for this VLAN, which goes with it)
     ///
     /// ```rhai
     /// let vlan = host().create_vlan(#{ nic: 0, tag: 42 });
     /// check(vlan.vlan == 42, "its tag");
-    /// let network = vlan.network;
     /// vlan.destroy();
-    /// network.destroy();
     /// ```
     #[rhai_fn(pure, return_raw)]
     pub fn create_vlan(host: &mut Host, options: Map) -> Raised<Nic> {
@@ -85,7 +83,7 @@ mod network {
     /// Joins NICs of the host into one, and gives the interface that they are together.
     ///
     /// - `nics`: the members: their numbers, devices or MAC addresses
-    /// - `network`: name of the network that it is, made when there is none (default: one for this bond)
+    /// - `network`: name of the network that it is, made when there is none (default: one for this bond, which goes with it)
     /// - `mode`: "balance-slb" (default), "active-backup" or "lacp"
     ///
     /// ```rhai

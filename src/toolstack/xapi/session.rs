@@ -92,10 +92,16 @@ impl Trouble {
         match self {
             Trouble::Failure(failure) => failure.error(machine, call),
             Trouble::Page(error, _) => error,
-            Trouble::Wire(Fault::Broken(error)) if !call.is_read => {
-                error.help(format!("`{}` may have happened: look before it is asked again", call.verb()))
+            Trouble::Wire(Fault::Broken(mut error)) if !call.is_read => {
+                error.what = format!("{} (`{}` may have happened)", error.what, call.verb());
+                error.help("look before it is asked again")
             }
-            Trouble::Wire(fault) => fault.error(),
+            Trouble::Wire(Fault::Stopped(error)) => error,
+            Trouble::Wire(fault) => {
+                let mut error = fault.error();
+                error.what = format!("{} (`{}`)", error.what, call.verb());
+                error
+            }
         }
     }
 }
