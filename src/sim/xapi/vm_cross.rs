@@ -275,9 +275,9 @@ fn carry(world: &mut World, from: usize, wish: &Wish, way: &Way) -> Outcome<Answ
             cx.site.systems.insert(fresh.clone(), system);
         }
         if wish.is_copy {
-            cx.site.inside.disk_copied(uuid, &fresh)
+            cx.site.inside.disk_copied(uuid, &fresh);
         } else {
-            cx.site.inside.disk_moved(uuid, &fresh)
+            cx.site.inside.disk_moved(uuid, &fresh);
         }
         new.insert(*old, made);
     }

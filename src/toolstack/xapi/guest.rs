@@ -16,6 +16,9 @@ use std::sync::Arc;
 const GUESTS: &str = "field \"is_a_template\" = \"false\" and field \"is_control_domain\" = \"false\"";
 const TEMPLATES: &str = "field \"is_a_template\" = \"true\" and field \"is_a_snapshot\" = \"false\"";
 
+/// One of the two methods that take a journey.
+type Send = fn(Vm<'_>, &BTreeMap<String, String>, bool, VdiToSr, VifToNetwork, &BTreeMap<String, String>) -> Call;
+
 impl Xapi {
     pub(super) fn read_guests(&self, watch: Watch<'_>) -> Result<Vec<Guest>> {
         let call = calls::vm_get_all_records_where(GUESTS);
@@ -203,12 +206,7 @@ impl Xapi {
     }
 
     /// The call that sends a guest on its way, or asks whether it may go.
-    pub(super) fn journey(
-        &self,
-        guest: &Ref,
-        journey: &Journey,
-        call: fn(Vm<'_>, &BTreeMap<String, String>, bool, VdiToSr, VifToNetwork, &BTreeMap<String, String>) -> Call,
-    ) -> Call {
+    pub(super) fn journey(&self, guest: &Ref, journey: &Journey, call: Send) -> Call {
         self.hide(&journey.to);
         let map =
             |pairs: &[(Ref, Ref)]| -> Map<_, _> { pairs.iter().map(|(of, to)| (of.id.to_string(), (&*to.id).into())).collect() };
