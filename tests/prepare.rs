@@ -74,7 +74,9 @@ fn there(simulator: &Simulator) -> BTreeSet<String> {
     let (xapi, cancel) = (Xapi::new(login).unwrap(), Cancel::new());
     let watch = Watch::silent(&cancel, std::time::Duration::from_secs(60));
     let mut all = BTreeSet::new();
-    all.extend(xapi.hosts(watch).unwrap().iter().map(|host| format!("host {}", host.name)));
+    all.extend(
+        xapi.hosts(watch).unwrap().iter().flat_map(|host| [format!("host {}", host.name), format!("address {}", host.address)]),
+    );
     all.extend(xapi.guests(watch).unwrap().iter().map(|guest| format!("VM {}", guest.name)));
     all.extend(xapi.templates(watch).unwrap().iter().map(|guest| format!("template {}", guest.name)));
     all.extend(xapi.networks(watch).unwrap().iter().map(|network| format!("network {} {}", network.name, network.mtu)));
@@ -86,6 +88,10 @@ fn there(simulator: &Simulator) -> BTreeSet<String> {
     let default = xapi.pool(watch).unwrap().default_sr;
     all.extend(srs.iter().filter(|sr| Some(&sr.reference) == default.as_ref()).map(|sr| format!("default {}", sr.name)));
     let nics = xapi.nics(None, watch).unwrap();
+    let host = |of: &xenrt::toolstack::Ref| {
+        xapi.hosts(watch).unwrap().into_iter().find(|host| host.reference == *of).map_or(String::new(), |host| host.address)
+    };
+    all.extend(nics.iter().filter(|nic| nic.is_management).map(|nic| format!("{} managed by {}", host(&nic.host), nic.device)));
     all.extend(nics.iter().map(|nic| format!("NIC {} {} {:?} {:?}", nic.uuid, nic.device, nic.vlan, nic.addressing)));
     all
 }
@@ -261,4 +267,108 @@ fn what_was_being_made_when_the_run_was_killed_is_removed() {
             });
         }
     });
+}
+
+/// A bond that takes over what a host is managed by, large frames, static and leased addresses, a VLAN, and another NIC for management.
+#[test]
+fn the_form_of_a_network_is_made_once_and_taken_back() {
+    const FORM: &str = r#"<xenrt><prepare><pool><host id="0"/><host id="1"/>
+      <NETWORK>
+        <PHYSICAL network="NPRI" name="Pair" bond-mode="active-backup"><NIC/><NIC/><VMS/></PHYSICAL>
+        <PHYSICAL network="NSEC" name="Fast" jumbo="yes"><NIC/><STORAGE mode="static"/><VLAN network="VR01" name="Tagged"><STORAGE/></VLAN></PHYSICAL>
+        <PHYSICAL network="IPRI" name="Apart"><NIC/><MANAGEMENT/></PHYSICAL>
+      </NETWORK>
+      <vm name="web"><distro>debian12</distro><network device="0" bridge="Pair"/><network device="1" bridge="Tagged"/></vm>
+    </pool></prepare><testsequence><testcase id="on.rhai" name="web" guest="web"/></testsequence></xenrt>"#;
+    let simulator = simulator("hosts=2,guests=0");
+    let before = there(&simulator);
+    let hosts: Vec<String> = before.iter().filter_map(|line| line.strip_prefix("address ")).map(Into::into).collect();
+    let site = format!(
+        "--existing {} --host-keys ignore -D NICS/NIC1/NETWORK=NPRI -D NICS/NIC2/NETWORK=NSEC -D NICS/NIC3/NETWORK=IPRI \
+         -D NETWORK_CONFIG/VLANS/VR01/ID=42",
+        simulator.url()
+    );
+    let one = format!("{site} -D ADDRESSES/Fast=10.9.0.5/24");
+    // The first is known by the address that it was given with.
+    let known = hosts.iter().map(String::as_str).chain(["127.0.0.1"]).zip(1..);
+    let own: String = known.map(|(host, n)| format!(" -D HOST_CONFIGS/{host}/ADDRESSES/Fast=10.9.0.{n}/24")).collect();
+    let site = format!("{site}{own}");
+    // One address is not for two.
+    let same = lab(&simulator, FORM).args(&format!("prepare -s pool.seq {one} -D PREPARE_WORKERS=1")).run().ends(3);
+    assert!(same.reason("prepare").contains("10.9.0.5 is the address of eth2 of host1 already"), "{}", same.reason("prepare"));
+    same.then(&format!("prepare --clean {} {site}", same.results.display())).ends(0);
+    assert_eq!(there(&simulator), before);
+
+    let ran = lab(&simulator, FORM).args(&format!("-s pool.seq {site}")).run().ends(0);
+    assert_eq!(ran.said("web"), ["on web"]);
+    let after = there(&simulator);
+    for (made, times) in
+        [("bond0 None Dhcp", 0), ("bond0 None", 2), ("eth2 None Static", 2), ("eth2 Some(42) Dhcp", 2), ("managed by eth3", 2)]
+    {
+        assert_eq!(after.iter().filter(|line| line.contains(made)).count(), times, "{made}: {after:?}");
+    }
+    assert!(after.contains("network Fast 9000") && after.contains("network Pair 1500"), "{after:?}");
+    let twice = ran.then(&format!("prepare -s pool.seq {site}")).ends(0);
+    assert_eq!(actions(&twice), [""; 0], "nothing is to be done");
+    assert_eq!(there(&simulator), after);
+    ran.then(&format!("prepare --clean {} {site}", ran.results.display())).ends(0);
+    assert_eq!(there(&simulator), before);
+}
+
+/// A file system on a disk that is in the way of the CD drive, packages by their names, and what is called afterwards, in this order.
+#[test]
+fn what_is_asked_for_inside_of_a_vm_is_done_there() {
+    const INSIDE: &str = r#"<xenrt><prepare><host id="0"><vm name="web"><distro>debian12</distro><network device="0"/>
+        <disk device="1" size="1"/><disk device="3" size="2" format="yes"/>
+        <postinstall action="exec('mkdir -p /usr/local/sbin; echo &quot;echo \$* >>/root/packages&quot; >/usr/local/sbin/apt-get; chmod +x /usr/local/sbin/apt-get')"/>
+        <packages>libfoo-dev,bar</packages></vm></host></prepare>
+      <testsequence><testcase id="in.rhai" name="in" guest="web"/></testsequence></xenrt>"#;
+    const IN: &str = r#"fn meta() { #{ target: "guest" } }
+        fn run(args) { print(target().exec("df --output=target /mnt/xvdd | tail -1; cat /root/packages; ls /dev/xvd*")); }"#;
+    let xrt = Xrt::new().file("in.seq", INSIDE).file("in.rhai", IN);
+    let ran = xrt.args("-s in.seq --host sim").run().ends(0);
+    let said = ran.said("in").join("\n");
+    assert!(said.starts_with("/mnt/xvdd\n") && said.contains("/dev/xvdb"), "{said}");
+    assert!(said.contains("install") && said.contains("libfoo-dev") && said.contains("bar"), "{said}");
+}
+
+/// What testcases call things when nothing is made: VMs of the shared host by their names in the sequence, hosts by their aliases.
+#[test]
+fn names_are_known_whoever_has_made_what_they_mean() {
+    const NAMED: &str = r#"<xenrt><prepare>
+        <pool id="0" name="lab"><host id="0"/><host id="1" alias="second"/><storage type="nfs" name="Shared"/><bridge name="private"/>
+          <vm name="web"><distro>debian12</distro><network device="0"/></vm></pool>
+        <sharedhost><vm name="srv"><distro>debian12</distro><network device="0"/></vm></sharedhost>
+      </prepare><testsequence>
+        <testcase id="on.rhai" name="web" guest="web"/>
+        <testcase id="hold.rhai" name="hold" guest="srv"/>
+        <testcase id="names.rhai" name="names"/>
+      </testsequence></xenrt>"#;
+    // Only the first time it holds on.
+    const HOLD: &str = r#"fn meta() { #{ target: "guest" } }
+        fn run(args) { target().exec("test -e /root/held || { touch /root/held; sleep 600; }"); print(`on ${target().name}`); }"#;
+    const NAMES: &str = r#"fn meta() { #{ target: "none" } }
+        fn run(args) { print(`${pool("lab").hosts().len()} ${host("second").name} ${guest("srv").name} ${guest("web").name}`); }"#;
+    let simulator = simulator("hosts=2,guests=0");
+    let lab = || lab(&simulator, NAMED).file("hold.rhai", HOLD).file("names.rhai", NAMES);
+    let site = format!("{} -D SHARED_HOST=RESOURCE_HOST_1 -D JOBID=77", site(&simulator, &[]));
+    // Without hosts there are VMs, and nothing that they stand on.
+    let mut running = lab().args(&format!("--nohostprepare -s pool.seq {site}")).start();
+    running.until(
+        "the second to hold on",
+        |fact| matches!(fact, Fact::ActionStarted { what, .. } if what.starts_with("test -e /root/held")),
+    );
+    running.signal(rustix::process::Signal::KILL);
+    let killed = running.wait();
+    let made = there(&simulator);
+    assert!(made.contains("VM web") && made.contains("VM srv-77"), "{made:?}");
+    assert!(!made.iter().any(|line| line.contains("Shared") || line.contains("private")), "{made:?}");
+    let resumed = killed.then("--resume results/latest").ends(0);
+    assert_eq!(resumed.said("names"), ["2 host2 srv-77 web"]);
+    assert_eq!(actions(&resumed).iter().filter(|what| what.starts_with("install ")).count(), 2, "once, before it was killed");
+    let taken = killed.then(&format!("--noprepare -s pool.seq {site}")).ends(0);
+    assert_eq!((taken.said("hold"), taken.said("names")), (vec!["on srv-77".to_string()], vec!["2 host2 srv-77 web".to_string()]));
+    assert_eq!(there(&simulator), made, "nothing was made or taken away");
+    killed.then(&format!("prepare --clean {} {site}", killed.results.display())).ends(0);
+    assert!(!there(&simulator).iter().any(|line| line.starts_with("VM ")));
 }

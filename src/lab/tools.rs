@@ -8,7 +8,7 @@ use super::wait::{Look, Patience, until};
 use crate::context::Action;
 use crate::error::{Blame, Error, Kind, Result};
 use crate::wire::{Command, Output};
-use std::sync::TryLockError;
+use std::sync::{MutexGuard, TryLockError};
 
 /// Where tools are that a plain user's path leaves out.
 const PATH: &str = "PATH=\"$PATH:/usr/local/sbin:/usr/sbin:/sbin\"";
@@ -45,23 +45,48 @@ impl Guest {
         result.map_err(|e| if e.kind == Kind::Timeout { e.blame(Blame::Lab) } else { e })
     }
 
-    fn install_missing(&self, tool: &str, action: &Action<'_>) -> Result<String> {
-        // Another testcase may be at it.
+    /// Installs a package by its own name there, which may have no command. One that is there is brought up to date, as the package
+    /// manager has it.
+    ///
+    /// # Errors
+    /// As [`Guest::install_tool`].
+    pub fn install_package(&self, package: &str) -> Result<()> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "+-._:@".contains(c);
+        if package.is_empty() || package.starts_with('-') || !package.chars().all(plain) {
+            return Err(
+                Error::new(Kind::Malformed, format!("`{package}` is not the name of a package")).help("name one, such as fio")
+            );
+        }
+        let result = self.told(&format!("install the package {package}"), |action| {
+            let _turn = self.turn(action)?;
+            let facts = self.facts()?;
+            self.installer(action, &facts, package)?.install(package, package, &facts)
+        });
+        result.map_err(|e| if e.kind == Kind::Timeout { e.blame(Blame::Lab) } else { e })
+    }
+
+    /// Waits until nobody else installs anything there.
+    fn turn(&self, action: &Action<'_>) -> Result<MutexGuard<'_, ()>> {
         let patience = self.patience(Patience::INSTALL);
-        let _turn = until(self.context(), action, &format!("another installation on {}", self.name()), &patience, |_| {
+        until(self.context(), action, &format!("another installation on {}", self.name()), &patience, |_| {
             Ok(match self.place().installing.try_lock() {
                 Ok(turn) => Look::Done(turn),
                 Err(TryLockError::Poisoned(turn)) => Look::Done(turn.into_inner()),
                 Err(TryLockError::WouldBlock) => Look::NotYet("another testcase installs a tool there".into()),
             })
-        })?;
+        })
+    }
+
+    fn install_missing(&self, tool: &str, action: &Action<'_>) -> Result<String> {
+        // Another testcase may be at it.
+        let _turn = self.turn(action)?;
         if let Some(path) = self.find_tool(tool)? {
             action.says(format!("{path} is there now"));
             return Ok(path);
         }
         let facts = self.facts()?;
         let installer = self.installer(action, &facts, tool)?;
-        installer.install(tool, &facts)?;
+        installer.install(installer.manager.package(tool), tool, &facts)?;
         let path = self.find_tool(tool)?.ok_or_else(|| {
             let package = installer.manager.package(tool);
             self.no_tool(tool, &facts, &format!("the package `{package}` was installed, but has no such command"))
@@ -108,8 +133,8 @@ impl Guest {
 
 impl Installer<'_> {
     /// Tries with the lists that are there, and once more with new ones.
-    fn install(&self, tool: &str, facts: &Facts) -> Result<()> {
-        let install = self.manager.install(self.command, &quote(self.manager.package(tool))?);
+    fn install(&self, package: &str, tool: &str, facts: &Facts) -> Result<()> {
+        let install = self.manager.install(self.command, &quote(package)?);
         let update = self.manager.update(self.command);
         if self.run(&install)?.is_success() {
             return Ok(());

@@ -159,6 +159,20 @@ impl Look<'_> {
         };
         let (existing, host) = self.inventory.at(at)?;
         let nic = existing.network(network).and_then(|network| interface(existing, &host.reference, network));
+        // Two with one address are both lost, and with them what is managed there.
+        let twin = static_address.as_ref().and_then(|address| {
+            let is_other = |other: &&Nic| other.ip == Some(address.ip) && nic.is_none_or(|own| own.reference != other.reference);
+            self.inventory
+                .estates
+                .iter()
+                .flat_map(|existing| existing.nics.iter().map(move |nic| (existing, nic)))
+                .find(|(_, nic)| is_other(nic))
+        });
+        if let (Some((there, twin)), Some(address)) = (twin, &static_address) {
+            let of = there.hosts.iter().find(|host| host.reference == twin.host).map_or("another host", |host| host.name.as_str());
+            let why = format!("{} is the address of {} of {of} already", address.ip, twin.device);
+            return Ok(State::Impossible(why, format!("say one of its own: HOST_CONFIGS/<address of {at}>/ADDRESSES/{network}")));
+        }
         let Some(nic) = nic else { return Ok(State::Missing) };
         if is_management && !nic.is_management {
             return Ok(State::Differs("it is managed elsewhere".into()));

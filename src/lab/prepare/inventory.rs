@@ -72,7 +72,7 @@ pub fn no_machine(machine: &str) -> Error {
                 "it must run already, as no host is installed here; --host sim is a simulated pool; --noprepare does without";
             format!("give {} with --host A,B,…: {more}", if number == 0 { "it".into() } else { format!("{} hosts", number + 1) })
         }
-        None => format!("give its address with -D {machine}=ADDRESS"),
+        None => format!("give it with --host, and say which one it is: -D {machine}=ADDRESS, or -D {machine}=RESOURCE_HOST_0"),
     };
     Error::new(Kind::NotFound, format!("this run has no machine {machine}")).blame(Blame::User).help(help)
 }

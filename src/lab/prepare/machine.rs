@@ -53,7 +53,7 @@ impl Maker<'_> {
             }
             Part::Packages => {
                 let guest = self.guest(task)?;
-                task.vm.packages.iter().try_for_each(|package| guest.install_tool(package).map(drop))?;
+                task.vm.packages.iter().try_for_each(|package| guest.install_package(package))?;
                 self.mark(task)
             }
             Part::Convert => {
@@ -188,6 +188,9 @@ impl Maker<'_> {
             let verb = Verb::Resize { volume: volume.reference.clone(), size: wanted.size * GB };
             return hold.order(action, &verb, Patience::STORAGE);
         }
+        if let Some(drive) = disks.iter().find(|disk| disk.is_cd && disk.position == position) {
+            self.move_drive(&hold, &guest, drive, action)?;
+        }
         let inventory = self.inventory(&Task::Vm(Box::new(task.clone())))?;
         let (existing, _) = inventory.at(&task.at)?;
         // Where nobody says it, beside the root disk.
@@ -218,6 +221,31 @@ impl Maker<'_> {
             hold.order(action, &Verb::Plug(made), Patience::STORAGE)?;
         }
         Ok(())
+    }
+
+    /// Gives an empty drive for CDs, which templates have where they like, another place than that of a disk that is asked for.
+    fn move_drive(&self, hold: &Hold, guest: &toolstack::Guest, drive: &toolstack::Disk, action: &Action<'_>) -> Result<()> {
+        if !drive.is_empty || guest.state != PowerState::Down {
+            let what = format!("disk {} of {} is to be where its CD drive is, which is in use", drive.position, guest.name);
+            return Err(Error::new(Kind::Refused, what).blame(Blame::Author).help("give the <disk> another device"));
+        }
+        hold.order(action, &Verb::Destroy(drive.reference.clone()), Patience::STORAGE)?;
+        let taken: Vec<String> = {
+            let disks = hold.ask(|toolstack, watch| toolstack.disks(&guest.reference, watch))?;
+            disks.into_iter().map(|disk| disk.position).chain([drive.position.clone()]).collect()
+        };
+        // From the end, where no disk is asked for next.
+        let free = (0..16).rev().map(|number: u32| number.to_string()).find(|position| !taken.contains(position));
+        let drive = DiskSpec {
+            guest: guest.reference.clone(),
+            volume: None,
+            position: free,
+            is_cd: true,
+            is_bootable: drive.is_bootable,
+            is_read_only: true,
+            is_owned: false,
+        };
+        hold.make(action, &Spec::Disk(drive), Patience::STORAGE).map(drop)
     }
 
     fn interface(&self, task: &VmTask, nic: &Nic, action: &Action<'_>) -> Result<()> {

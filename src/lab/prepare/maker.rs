@@ -158,8 +158,10 @@ impl<'a> Maker<'a> {
 
     /// Does a step; returns whether there was something to do.
     fn step(&self, step: &Step) -> Result<bool> {
-        // Nobody else makes what was there when everything was looked at, and nobody takes it away.
-        let is_done = if step.state == State::There { false } else { self.open(step)? };
+        // Nobody else makes what was there when everything was looked at, and nobody takes it away. But where a host has addresses that
+        // it is to have no longer, is only known once its others are settled.
+        let is_settled = step.state == State::There && !matches!(step.task, Task::Bare { .. });
+        let is_done = if is_settled { false } else { self.open(step)? };
         self.introduce(step)?;
         Ok(is_done)
     }

@@ -32,6 +32,8 @@ impl<'a> Site<'a> {
     pub fn of(&self, machine: &str, name: &str) -> Result<Option<String>> {
         let address = self.0.get(machine).unwrap_or_default();
         let host = address.rsplit('@').next().unwrap_or_default();
+        // The port of a toolstack is none of the host's name.
+        let host = host.split_once(':').filter(|(_, port)| !port.contains(':')).map_or(host, |(host, _)| host);
         if !host.is_empty() && !host.contains(['/', ':']) {
             let own = format!("HOST_CONFIGS/{host}/{name}");
             if self.0.get(&own).is_some() {

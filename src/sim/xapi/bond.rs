@@ -78,7 +78,8 @@ fn make(cx: &mut Cx<'_>, network: Ref, members: &[Ref], mac: &str) -> Ref {
     let is_management = |member: &&Ref| cx.db.is(**member, "management");
     let primary = members.iter().find(is_management).or_else(|| members.iter().find(|m| !cx.db.text(**m, "IP").is_empty()));
     let primary = primary.or(members.first()).copied().unwrap_or_default();
-    let taken: Vec<String> = cx.db.all("PIF").into_iter().map(|nic| cx.db.text(nic, "device").to_string()).collect();
+    let own = cx.db.links(cx.db.link(primary, "host"), "PIFs");
+    let taken: Vec<String> = own.into_iter().map(|nic| cx.db.text(nic, "device").to_string()).collect();
     let device = (0..).map(|number| format!("bond{number}")).find(|name| !taken.contains(name)).unwrap_or_default();
     let mac = if mac.is_empty() { cx.db.text(primary, "MAC").to_string() } else { mac.to_lowercase() };
     let mut fields: Vec<(&str, Value)> = ADDRESS.map(|field| (field, cx.db.get(primary, field).clone())).to_vec();
