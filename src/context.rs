@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::event::{ActionEnd, Bus, Call, Fact, Level};
 use crate::name::CaseId;
 use crate::time::{Cancel, Timestamp};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +28,11 @@ const LONGEST_LINE: usize = 1 << 20;
 
 /// How often in a second a testcase may say how far it is; more is for nobody's eyes.
 const PROGRESS_A_SECOND: u32 = 20;
+
+thread_local! {
+    /// What stops the work of this thread instead of what stops all of its context's.
+    static OWN: RefCell<Option<Cancel>> = const { RefCell::new(None) };
+}
 
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
@@ -103,7 +109,19 @@ impl Context {
 
     /// The flag that stops this work: a person's, the testcase's limit, or a caller's.
     pub fn cancel(&self) -> Cancel {
-        self.lock().cancel.clone()
+        OWN.with_borrow(Clone::clone).unwrap_or_else(|| self.lock().cancel.clone())
+    }
+
+    /// Does work that another flag stops, on this thread: what a person tries in a paused testcase, beside which others go on.
+    pub fn stopped_by<T>(&self, cancel: &Cancel, work: impl FnOnce() -> T) -> T {
+        struct Before(Option<Cancel>);
+        impl Drop for Before {
+            fn drop(&mut self) {
+                OWN.set(self.0.take());
+            }
+        }
+        let _before = Before(OWN.replace(Some(cancel.clone())));
+        work()
     }
 
     /// From now on this work is stopped by another flag: its clean-ups outlive what stopped it.

@@ -115,6 +115,46 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// Time as those see it who wait for hours: that of the machine, or one that a test moves on.
+#[derive(Clone, Default)]
+pub struct Clock(Option<Arc<Mutex<Moved>>>);
+
+/// A clock that only moves when it is told to.
+struct Moved {
+    now: Instant,
+    wakers: Vec<Weak<dyn Fn() + Send + Sync>>,
+}
+
+impl Clock {
+    /// A clock that stands until [`Clock::advance`] moves it.
+    pub fn fake() -> Clock {
+        Clock(Some(Arc::new(Mutex::new(Moved { now: Instant::now(), wakers: Vec::new() }))))
+    }
+
+    pub fn now(&self) -> Instant {
+        self.0.as_ref().map_or_else(Instant::now, |moved| moved.lock().unwrap_or_else(PoisonError::into_inner).now)
+    }
+
+    /// Moves a fake clock on, and wakes whoever waits for it.
+    pub fn advance(&self, by: Duration) {
+        let Some(moved) = &self.0 else { return };
+        let wakers = {
+            let mut moved = moved.lock().unwrap_or_else(PoisonError::into_inner);
+            moved.now += by;
+            moved.wakers.retain(|waker| waker.strong_count() > 0);
+            moved.wakers.clone()
+        };
+        wakers.iter().filter_map(Weak::upgrade).for_each(|wake| wake());
+    }
+
+    /// Has `wake` called when a fake clock is moved, as long as it is kept.
+    pub fn on_advance(&self, wake: &Arc<dyn Fn() + Send + Sync>) {
+        if let Some(moved) = &self.0 {
+            moved.lock().unwrap_or_else(PoisonError::into_inner).wakers.push(Arc::downgrade(wake));
+        }
+    }
+}
+
 /// Why work was told to stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
@@ -122,6 +162,8 @@ pub enum Stop {
     User,
     /// The limit of this long is over; the text says whose ("testcase").
     Deadline { whose: String, limit: Duration },
+    /// Somebody wants this testcase to end, and the run to go on.
+    Killed { by: String },
     /// The event log cannot be written, so whatever happened now would never be known.
     Unrecorded,
 }
@@ -134,8 +176,57 @@ struct Node {
     raised: AtomicBool,
     state: Mutex<State>,
     bell: Condvar,
-    deadline: Option<(Instant, String, Duration)>,
+    deadline: Option<Deadline>,
     parent: Option<Cancel>,
+}
+
+struct Deadline {
+    whose: String,
+    limit: Duration,
+    clock: Mutex<Hand>,
+}
+
+struct Hand {
+    at: Instant,
+    /// Since when it stands still, and how many hold it.
+    stopped: Option<(Instant, usize)>,
+}
+
+impl Deadline {
+    fn clock(&self) -> MutexGuard<'_, Hand> {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When it is over; nothing while it stands still.
+    fn at(&self) -> Option<Instant> {
+        let clock = self.clock();
+        clock.stopped.is_none().then_some(clock.at)
+    }
+}
+
+/// Holds clocks still until it is dropped.
+#[must_use = "the clocks go on when this is dropped"]
+pub struct Stopped(Vec<Cancel>);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        for cancel in &self.0 {
+            let Some(deadline) = &cancel.0.deadline else { continue };
+            let mut clock = deadline.clock();
+            match &mut clock.stopped {
+                Some((_, holders)) if *holders > 1 => *holders -= 1,
+                Some((since, _)) => {
+                    let stood = since.elapsed();
+                    clock.at = clock.at.checked_add(stood).unwrap_or(clock.at);
+                    clock.stopped = None;
+                }
+                None => {}
+            }
+            drop(clock);
+            // Whoever waits for it waits for another moment now.
+            cancel.0.bell.notify_all();
+        }
+    }
 }
 
 #[derive(Default)]
@@ -173,11 +264,13 @@ impl Cancel {
     #[must_use]
     pub fn child_with_rest(&self, whose: &str, limit: Duration, used: Duration) -> Cancel {
         let rest = limit.saturating_sub(used);
-        let deadline = Instant::now().checked_add(rest).map(|at| (at, whose.to_string(), limit));
+        let at = Instant::now().checked_add(rest);
+        let clock = |at| Mutex::new(Hand { at, stopped: None });
+        let deadline = at.map(|at| Deadline { whose: whose.to_string(), limit, clock: clock(at) });
         Cancel::make(Some(self.clone()), deadline)
     }
 
-    fn make(parent: Option<Cancel>, deadline: Option<(Instant, String, Duration)>) -> Cancel {
+    fn make(parent: Option<Cancel>, deadline: Option<Deadline>) -> Cancel {
         let node = Arc::new(Node {
             raised: AtomicBool::new(false),
             state: Mutex::default(),
@@ -228,9 +321,25 @@ impl Cancel {
 
     /// The nearest deadline of this and its parents.
     pub fn deadline(&self) -> Option<Instant> {
-        let own = self.0.deadline.as_ref().map(|d| d.0);
+        let own = self.0.deadline.as_ref().and_then(Deadline::at);
         let above = self.0.parent.as_ref().and_then(Cancel::deadline);
         own.into_iter().chain(above).min()
+    }
+
+    /// Holds the clocks of this and its parents still, up to that of `whole` and without it: a person looks, and no limit runs.
+    pub fn stop_clocks(&self, whole: &Cancel) -> Stopped {
+        let mut stopped = Vec::new();
+        let mut at = Some(self);
+        while let Some(cancel) = at.filter(|cancel| !Arc::ptr_eq(&cancel.0, &whole.0)) {
+            if let Some(deadline) = &cancel.0.deadline {
+                let mut clock = deadline.clock();
+                let (since, holders) = clock.stopped.unwrap_or((Instant::now(), 0));
+                clock.stopped = Some((since, holders + 1));
+                stopped.push(cancel.clone());
+            }
+            at = cancel.0.parent.as_ref();
+        }
+        Stopped(stopped)
     }
 
     /// Waits for so long, or until raised.
@@ -277,10 +386,10 @@ impl Cancel {
     }
 
     fn check_deadline(&self) -> bool {
-        if let Some((at, whose, limit)) = &self.0.deadline
-            && Instant::now() >= *at
+        if let Some(deadline) = &self.0.deadline
+            && deadline.at().is_some_and(|at| Instant::now() >= at)
         {
-            self.raise(Stop::Deadline { whose: whose.clone(), limit: *limit });
+            self.raise(Stop::Deadline { whose: deadline.whose.clone(), limit: deadline.limit });
             return true;
         }
         // A parent's deadline is raised on the parent, which raises this one.
@@ -317,6 +426,7 @@ impl Stop {
     pub fn error(&self) -> Error {
         match self {
             Stop::User => Error::new(Kind::Cancelled, "stopped by the user"),
+            Stop::Killed { by } => Error::new(Kind::Cancelled, format!("stopped by {by}")),
             Stop::Unrecorded => Error::new(Kind::Cancelled, "stopped, because the event log cannot be written").blame(Blame::Lab),
             Stop::Deadline { whose, limit } => {
                 Error::new(Kind::Timeout, format!("the {whose} did not end within {}", humantime::format_duration(*limit)))

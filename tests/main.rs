@@ -14,6 +14,7 @@ mod lifecycle;
 mod limits;
 mod logs;
 mod metrics;
+mod pausing;
 mod plans;
 mod pool;
 mod power;

@@ -1,6 +1,7 @@
 //! The facts themselves, and the values they carry.
 
 use super::plan::{Beginning, Block, Planned, PlannedStep};
+use super::steering::{Pause, Release, Steering};
 use super::verdict::Verdict;
 use crate::error::{Blame, Error, Kind};
 use crate::name::CaseId;
@@ -148,6 +149,27 @@ pub enum Fact {
         /// Why it was not run, when it is blocked.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         block: Option<Block>,
+    },
+    /// Where people and programs can steer the run: an address for XML-RPC. The token is only in `interact.url` of the results.
+    Listening {
+        address: String,
+    },
+    /// A testcase, or the run itself, waits for a person.
+    Paused(Box<Pause>),
+    /// It waits no longer.
+    Resumed {
+        pause: u64,
+        how: Release,
+        /// Who said so; nothing when nobody did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// How long it waited.
+        took: f64,
+    },
+    /// Somebody changed something of the run, or of the testcase.
+    Steered {
+        by: String,
+        what: Box<Steering>,
     },
     /// The last fact of a run, unless it goes on (`RunResumed`). A log without it is of a run that died.
     RunFinished {

@@ -11,6 +11,7 @@ mod collect;
 mod fact;
 pub mod log;
 mod plan;
+mod steering;
 mod verdict;
 
 pub use bus::{Bus, Stream};
@@ -20,6 +21,7 @@ pub use fact::{
     Spread,
 };
 pub use plan::{Beginning, Block, Order, Planned, PlannedStep, Role};
+pub use steering::{Pause, Release, Steering};
 pub use verdict::{Counts, Criteria, Judgement, Rate, Tested, Verdict};
 
 use crate::error::Result;

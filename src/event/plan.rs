@@ -150,6 +150,8 @@ pub enum Block {
     Prepare { id: CaseId, step: String, reason: String },
     /// `--fail-fast`, after this one.
     FailFast { id: CaseId, outcome: Outcome },
+    /// Somebody ended the run after what ran then.
+    Ended { who: String },
 }
 
 impl fmt::Display for Block {
@@ -159,6 +161,7 @@ impl fmt::Display for Block {
             Block::Limit { whose, seconds } => write!(f, "blocked by the limit of {whose}, {seconds} s"),
             Block::Prepare { id, step, reason } => write!(f, "blocked by {id}: {step}: {reason}"),
             Block::FailFast { id, outcome } => write!(f, "not run after {id} {} (--fail-fast)", outcome.word()),
+            Block::Ended { who } => write!(f, "not run: {who} ended the run"),
         }
     }
 }

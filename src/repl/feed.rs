@@ -58,7 +58,7 @@ pub fn once(session: &Session, screen: &Screen, interrupts: &Interrupts, text: &
     let answer = interrupts.running(&cancel, || session.evaluate(text, &cancel));
     screen.answer(&answer);
     match answer {
-        Answer::Nothing | Answer::Value(_) | Answer::Help(_) => None,
+        Answer::Nothing | Answer::Value(_) | Answer::Help(_) | Answer::Release(_) => None,
         Answer::Quit => Some(Exit::Passed),
         Answer::Stopped { .. } => Some(Exit::Stopped),
         Answer::Skipped(_) => Some(Exit::NothingRan),

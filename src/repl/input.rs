@@ -1,6 +1,7 @@
 //! What was typed: whether more is to come, and whether it is meant for the language or for the prompt.
 
 use super::scan::{Sort, tokens};
+use serde::{Deserialize, Serialize};
 use rhai::{Engine, LexError, ParseErrorType, Position};
 
 /// What an input asks for.
@@ -11,6 +12,36 @@ pub enum Input<'a> {
     /// Help, on a topic or in general.
     Help(&'a str),
     Code(&'a str),
+}
+
+/// How a failing statement that is held is to go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// `retry`: it is evaluated again.
+    Retry,
+    /// `skip`, or `skip EXPRESSION`: it is passed over, with this for its value.
+    Skip(String),
+    /// `fail`: its error goes on as it would have.
+    Fail,
+    /// `reload`: the script is read again, and its hook begins anew.
+    Reload,
+}
+
+impl Order {
+    /// The words stand alone, or behind a colon, as those of [`Input::of`]; `skip(…)` is the function of scripts.
+    pub fn of(text: &str) -> Option<Order> {
+        let bare = text.trim().trim_end_matches(';').trim_end();
+        let bare = bare.strip_prefix(':').unwrap_or(bare);
+        let (word, rest) = bare.split_once(char::is_whitespace).unwrap_or((bare, ""));
+        match (word, rest.trim()) {
+            ("retry", "") => Some(Order::Retry),
+            ("fail" | "continue", "") => Some(Order::Fail),
+            ("reload", "") => Some(Order::Reload),
+            ("skip", rest) => Some(Order::Skip(rest.to_string())),
+            _ => None,
+        }
+    }
 }
 
 impl Input<'_> {

@@ -25,6 +25,7 @@ pub use complete::Candidate;
 pub use feed::{feed, once};
 pub use happenings::Happenings;
 pub use highlight::{Paint, Stretch};
+pub use input::Order;
 pub use interrupts::Interrupts;
 pub use prompt::talk;
 pub use screen::{Screen, Table, Tone};

@@ -122,7 +122,7 @@ impl Validator for Ours {
 impl Highlighter for Ours {
     fn highlight(&self, text: &str, _: usize) -> StyledText {
         let mut styled = StyledText::new();
-        for stretch in self.0.highlight(text) {
+        for stretch in self.0.highlight(0, text) {
             styled.push((style(stretch.paint), text[stretch.range].to_string()));
         }
         styled
@@ -149,7 +149,7 @@ impl Completer for Ours {
             span: Span::new(candidate.range.start, candidate.range.end),
             ..Suggestion::default()
         };
-        CompletionResult::fresh(self.0.complete(text, at).into_iter().map(suggestion).collect::<Vec<_>>())
+        CompletionResult::fresh(self.0.complete(0, text, at).into_iter().map(suggestion).collect::<Vec<_>>())
     }
 }
 

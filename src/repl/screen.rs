@@ -104,7 +104,7 @@ impl Screen {
     /// Shows what came of an input.
     pub fn answer(&self, answer: &Answer) {
         match answer {
-            Answer::Nothing | Answer::Quit => {}
+            Answer::Nothing | Answer::Quit | Answer::Release(_) => {}
             Answer::Value(value) => self.value(value),
             Answer::Help(text) => self.line(Tone::Plain, text.trim_end()),
             Answer::Skipped(reason) => self.aside(Tone::Warning, &format!("skipped: {reason}")),

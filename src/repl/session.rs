@@ -5,7 +5,7 @@
 use super::complete::{Candidate, Names, Thing, complete, kind_of};
 use super::help;
 use super::highlight::{Stretch, highlight};
-use super::input::{self, Input};
+use super::input::{self, Input, Order};
 use super::scan::{Sort as Word, tokens};
 use super::value::{Limits, Value};
 use crate::context::Context;
@@ -14,11 +14,12 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Fact, Failure, Level, Outcome, Phase};
 use crate::lab::{Guest, Lab};
 use crate::name::did_you_mean;
-use crate::script::{Args, Case, Deferred, Manual, STACK, ScriptEngine, Scripts, Sort, judge};
+use crate::script::{Aimed, Args, Case, Deferred, Ground, Manual, STACK, ScriptEngine, Scripts, Sort, judge};
 use crate::time::{Cancel, Stop, Timestamp};
 use crate::toolstack::Class;
 use crate::vars::Live;
 use rhai::{AST, Array, Dynamic, EvalAltResult, FnPtr, Module, Scope, Stmt};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -39,7 +40,8 @@ const TAB: Duration = Duration::from_secs(1);
 const SOURCE: &str = "input ";
 
 /// What came of an input.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// It was evaluated, and there is nothing to show.
     Nothing,
@@ -60,6 +62,8 @@ pub enum Answer {
     },
     /// The person wants to leave.
     Quit,
+    /// The person says how a failing statement is to go on.
+    Release(Order),
 }
 
 /// What was defined at a prompt, and the machines it can reach.
@@ -68,7 +72,8 @@ pub struct Session {
     engine: ScriptEngine,
     manual: Manual,
     limits: Limits,
-    defined: Mutex<Defined>,
+    /// By frame, the innermost first, where a statement is held; else one.
+    frames: Vec<Mutex<Defined>>,
     /// The inputs so far: they are the sources of what was defined in them.
     inputs: Mutex<Vec<String>>,
     /// The names of what is in the lab, with when they were asked for.
@@ -102,19 +107,48 @@ impl Session {
             scope.push(GUESTS, all);
         }
         let case = Arc::new(Case::new(context, lab, Args::new(), variables, scripts));
+        Ok(Session::with(case, manual, vec![scope], limits))
+    }
+
+    /// A session in a testcase that goes on. `scopes` are the variables of its call chain, the innermost function's first; where there
+    /// are none, it has the machine that the testcase runs on as `vm`, `host` or `pool`.
+    ///
+    /// # Errors
+    /// The standard library cannot be read.
+    pub fn of(case: &Arc<Case>, mut scopes: Vec<Scope<'static>>, limits: Limits) -> Result<Session> {
+        let manual = Manual::of(&case.scripts)?;
+        if scopes.is_empty() {
+            let mut scope = Scope::new();
+            // A testcase without a machine has a prompt all the same.
+            match case.target() {
+                Ok(Aimed::Guest(guest)) => drop(scope.push("vm", guest)),
+                Ok(Aimed::Host(host)) => drop(scope.push("host", host)),
+                Ok(Aimed::Pool(pool)) => drop(scope.push("pool", pool)),
+                Err(_) => {}
+            }
+            scopes.push(scope.push("args", case.args.clone()).clone());
+        }
+        Ok(Session::with(case.clone(), manual, scopes, limits))
+    }
+
+    fn with(case: Arc<Case>, manual: Manual, scopes: Vec<Scope<'static>>, limits: Limits) -> Session {
         let mut engine = case.scripts.engine(&case);
         // An input sees the variables and imports of those before it, which the parser does not know.
         engine.set_strict_variables(false);
-        let defined = Defined { scope, kept: AST::empty(), functions: Vec::new(), modules: Vec::new() };
-        Ok(Session {
-            case,
-            engine,
-            manual,
-            limits,
-            defined: Mutex::new(defined),
-            inputs: Mutex::default(),
-            names: Mutex::default(),
-        })
+        let defined =
+            |scope| Mutex::new(Defined { scope, kept: AST::empty(), functions: Vec::new(), modules: Vec::new() });
+        let frames = scopes.into_iter().map(defined).collect();
+        Session { case, engine, manual, limits, frames, inputs: Mutex::default(), names: Mutex::default() }
+    }
+
+    /// The frame of this number, or the innermost.
+    fn frame(&self, frame: usize) -> &Mutex<Defined> {
+        self.frames.get(frame).unwrap_or(&self.frames[0])
+    }
+
+    /// Looks at the variables of a frame.
+    pub fn scope<T>(&self, frame: usize, look: impl FnOnce(&Scope<'static>) -> T) -> T {
+        look(&self.frame(frame).lock().unwrap_or_else(PoisonError::into_inner).scope)
     }
 
     /// The names of what is in the lab.
@@ -152,14 +186,14 @@ impl Session {
     }
 
     /// What may stand at byte `at` of an input; nothing while an input is being evaluated.
-    pub fn complete(&self, text: &str, at: usize) -> Vec<Candidate> {
-        let Ok(defined) = self.defined.try_lock() else { return Vec::new() };
+    pub fn complete(&self, frame: usize, text: &str, at: usize) -> Vec<Candidate> {
+        let Ok(defined) = self.frame(frame).try_lock() else { return Vec::new() };
         let Defined { scope, functions, modules, .. } = &*defined;
         complete(text, at, &Names { manual: &self.manual, variables: scope, functions, modules, lab: &|thing| self.names(thing) })
     }
 
-    pub fn highlight(&self, text: &str) -> Vec<Stretch> {
-        let Ok(defined) = self.defined.try_lock() else { return highlight(text, |_| false, |_| false) };
+    pub fn highlight(&self, frame: usize, text: &str) -> Vec<Stretch> {
+        let Ok(defined) = self.frame(frame).try_lock() else { return highlight(text, |_| false, |_| false) };
         let is_ours = |name: &str| defined.functions.iter().any(|(n, _)| n == name);
         let is_known = |name: &str| self.manual.entries().iter().any(|e| e.name == name && e.sort != Sort::Key);
         highlight(text, |name| defined.scope.contains(name), |name| is_ours(name) || is_known(name))
@@ -170,19 +204,40 @@ impl Session {
         match Input::of(text) {
             Input::Nothing => Answer::Nothing,
             Input::Quit => Answer::Quit,
-            Input::Help(topic) => Answer::Help(help::text(&self.manual, &self.meant(topic))),
+            Input::Help(topic) => Answer::Help(help::text(&self.manual, &self.meant(0, topic))),
             Input::Code(code) => {
-                let clock = Instant::now();
                 self.case.context.go_on_with(cancel.clone());
-                let answer = on_its_own_stack(|| self.run(code)).unwrap_or_else(|error| failed("", &error));
-                // Readers have told all of it before the answer is shown.
-                self.case.context.bus().flush();
-                match answer {
-                    Answer::Failed { .. } if cancel.reason() == Some(Stop::User) => Answer::Stopped { took: clock.elapsed() },
-                    answer => answer,
-                }
+                let work = || on_its_own_stack(|| self.run(0, code, &mut &self.engine)).unwrap_or_else(|error| failed("", &error));
+                told(&self.case.context, cancel, work)
             }
         }
+    }
+
+    /// Evaluates an input in a frame of a paused testcase, on the calling thread, which is the testcase's own: with the functions and
+    /// imports of the statement that is held, or else (`ground` is nothing) those of the library alone.
+    pub fn evaluate_in(&self, frame: usize, text: &str, cancel: &Cancel, ground: Option<&mut dyn Ground>) -> Answer {
+        match Input::of(text) {
+            Input::Nothing => Answer::Nothing,
+            Input::Quit => Answer::Quit,
+            Input::Help(topic) => Answer::Help(help::text(&self.manual, &self.meant(frame, topic))),
+            Input::Code(code) => match Order::of(code) {
+                Some(order) => Answer::Release(order),
+                None => told(&self.case.context, cancel, || {
+                    self.case.context.stopped_by(cancel, || match ground {
+                        Some(ground) => self.run(frame, code, ground),
+                        None => self.run(frame, code, &mut &self.engine),
+                    })
+                }),
+            },
+        }
+    }
+
+    /// The value of an expression in a frame of a paused testcase, as [`Session::evaluate_in`].
+    ///
+    /// # Errors
+    /// The answer that says why there is none.
+    pub fn value_in(&self, frame: usize, text: &str, cancel: &Cancel, ground: &mut dyn Ground) -> Result<Dynamic, Answer> {
+        self.case.context.stopped_by(cancel, || self.raw(frame, text, ground).map(|(value, _)| value))
     }
 
     /// Runs the clean-ups that were registered with `defer`, the last first, and gives the machines back.
@@ -216,37 +271,37 @@ impl Session {
         }
     }
 
-    fn run(&self, code: &str) -> Answer {
+    fn run(&self, frame: usize, code: &str, ground: &mut dyn Ground) -> Answer {
+        match self.raw(frame, code, ground) {
+            Ok((value, mut defined)) => self.shown(value, &mut defined),
+            Err(answer) => answer,
+        }
+    }
+
+    fn raw(&self, frame: usize, code: &str, ground: &mut dyn Ground) -> Result<(Dynamic, MutexGuard<'_, Defined>), Answer> {
         let began = Timestamp::now();
         let source = self.remember(code);
-        let parsed = match self.case.scripts.parse(&self.engine, &source, code) {
-            Ok(parsed) => parsed,
-            Err(diagnostic) => return unreadable(&source, &diagnostic),
-        };
-        let mut defined = self.defined.lock().unwrap_or_else(PoisonError::into_inner);
+        let parsed =
+            self.case.scripts.parse(&self.engine, &source, code).map_err(|diagnostic| unreadable(&source, &diagnostic))?;
+        let mut defined = self.frame(frame).lock().unwrap_or_else(PoisonError::into_inner);
         self.refresh(code, &mut defined);
         let mut whole = defined.kept.merge(&parsed);
         whole.set_source(&source);
         // A function is defined even if a statement beside it fails.
         defined.keep(&parsed, false);
-        match self.engine.eval_ast_with_scope::<Dynamic>(&mut defined.scope, &whole) {
+        let error = match ground.evaluate(&mut defined.scope, &whole) {
             Ok(value) => {
                 defined.keep(&parsed, true);
-                self.shown(value, &mut defined)
+                return Ok((value, defined));
             }
-            Err(error) => {
-                let ended = judge(&self.case.context, &error, &|source| self.text(source));
-                match ended.failure {
-                    None => Answer::Skipped(ended.reason),
-                    Some(mut failure) => {
-                        if let EvalAltResult::ErrorVariableNotFound(name, _) = error.unwrap_inner() {
-                            failure.help = Some(defined.near(name));
-                        }
-                        Answer::Failed { input: source, outcome: ended.outcome, failure: tidied(failure, began), is_syntax: false }
-                    }
-                }
-            }
+            Err(error) => error,
+        };
+        let ended = judge(&self.case.context, &error, &|source| self.text(source));
+        let Some(mut failure) = ended.failure else { return Err(Answer::Skipped(ended.reason)) };
+        if let EvalAltResult::ErrorVariableNotFound(name, _) = error.unwrap_inner() {
+            failure.help = Some(defined.near(name));
         }
+        Err(Answer::Failed { input: source, outcome: ended.outcome, failure: tidied(failure, began), is_syntax: false })
     }
 
     /// The value as text. It stays at hand as `last`.
@@ -268,9 +323,9 @@ impl Session {
     }
 
     /// A topic as the manual has it: `vm.exec` is `guest.exec`.
-    fn meant(&self, topic: &str) -> String {
+    fn meant(&self, frame: usize, topic: &str) -> String {
         let Some((of, name)) = topic.split_once('.') else { return topic.to_string() };
-        let defined = self.defined.lock().unwrap_or_else(PoisonError::into_inner);
+        let defined = self.frame(frame).lock().unwrap_or_else(PoisonError::into_inner);
         match defined.scope.get(of) {
             Some(value) => format!("{}.{name}", kind_of(value)),
             None => topic.to_string(),
@@ -322,6 +377,18 @@ impl Defined {
                 self.modules.push(import.1.name.to_string());
             }
         }
+    }
+}
+
+/// Does work for an input that `cancel` stops.
+fn told(context: &Context, cancel: &Cancel, work: impl FnOnce() -> Answer) -> Answer {
+    let clock = Instant::now();
+    let answer = work();
+    // Readers have told all of it before the answer is shown.
+    context.bus().flush();
+    match answer {
+        Answer::Failed { .. } if cancel.reason() == Some(Stop::User) => Answer::Stopped { took: clock.elapsed() },
+        answer => answer,
     }
 }
 

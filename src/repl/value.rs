@@ -2,6 +2,7 @@
 
 use crate::script::{plain_text, shown_value};
 use rhai::{Array, Dynamic, Map};
+use serde::{Deserialize, Serialize};
 
 /// How much of a value is shown.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +19,8 @@ impl Limits {
 }
 
 /// A value to be shown. It holds text only, so that it can be shown elsewhere than where it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Value {
     /// On one line.
     Line(String),

@@ -35,6 +35,8 @@ pub struct Case {
     pub failure: Option<Box<Failure>>,
     /// Why it was not run, when it is blocked.
     pub block: Option<Box<Block>>,
+    /// Who set its result to what it is, whatever it said itself.
+    pub overridden: Option<Box<Overridden>>,
     /// Seconds.
     pub took: f64,
     /// When its last attempt began.
@@ -73,6 +75,16 @@ pub struct Attempt {
     pub dir: PathBuf,
     pub lane: u32,
     notes: Option<Box<Notes>>,
+}
+
+/// A result that somebody set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Overridden {
+    pub at: Timestamp,
+    pub by: Box<str>,
+    pub outcome: Outcome,
+    /// What it came to itself, and why; nothing as long as it has not ended.
+    pub own: Option<(Outcome, Option<Box<str>>)>,
 }
 
 /// How something ended, as a fact tells it.
@@ -123,6 +135,7 @@ impl Case {
             reason: None,
             failure: None,
             block: None,
+            overridden: None,
             took: 0.0,
             started: None,
             ended: None,
@@ -169,6 +182,11 @@ impl Case {
             (None, Some(started), Some(last)) => last.since(started).as_secs_f64(),
             _ => self.took,
         }
+    }
+
+    /// Whether a person changed how it went: its result, a statement that was passed over.
+    pub fn is_steered(&self) -> bool {
+        self.overridden.is_some() || self.all_notes().any(|notes| !notes.steered.is_empty())
     }
 
     /// Why it is not a pass, in one line as far as the author kept to one.
@@ -224,7 +242,7 @@ impl Case {
     pub(super) fn reopen(&mut self) -> Option<Outcome> {
         let outcome = self.outcome.take()?;
         let (reason, failure) = (self.reason.take(), self.failure.take());
-        (self.block, self.took) = (None, 0.0);
+        (self.block, self.overridden, self.took) = (None, None, 0.0);
         let ended = self.ended.take();
         if let (Some(_), Some(ended)) = (self.started, ended) {
             self.lay_aside(ended, None);
@@ -238,6 +256,7 @@ impl Case {
     /// The run died in an attempt, if one was going on, and goes on without it.
     pub(super) fn interrupt(&mut self, last: Timestamp) {
         if self.is_running() {
+            self.overridden = None;
             self.lay_aside(last, None);
         }
     }
@@ -267,11 +286,16 @@ impl Case {
     /// The result; a second one counts only when it is worse.
     pub(super) fn finish(&mut self, end: &End) {
         let outcome = self.own(end.outcome);
-        if self.outcome.is_some_and(|before| badness(before) >= badness(outcome)) {
+        let before = self.overridden.as_ref().map_or(self.outcome, |overridden| overridden.own.as_ref().map(|own| own.0));
+        if before.is_some_and(|before| badness(before) >= badness(outcome)) {
             return;
         }
         self.outcome = Some(outcome);
         self.reason = end.reason.map(Box::from);
+        if let Some(mut overridden) = self.overridden.take() {
+            overridden.own = Some((outcome, self.reason.take()));
+            self.override_with(overridden);
+        }
         self.failure = end.failure.cloned().map(Box::new);
         self.block = end.block.cloned().map(Box::new);
         self.took = sound(end.took);
@@ -279,6 +303,25 @@ impl Case {
         if let Some(notes) = &mut self.notes {
             notes.settle(!outcome.is_bad());
         }
+    }
+
+    /// Somebody sets the result, before or after its end.
+    pub(super) fn set(&mut self, at: Timestamp, by: &str, outcome: Outcome) {
+        let own = match self.overridden.take() {
+            Some(before) => before.own,
+            None => self.outcome.map(|own| (own, self.reason.take())),
+        };
+        self.override_with(Box::new(Overridden { at, by: by.into(), outcome, own }));
+    }
+
+    fn override_with(&mut self, overridden: Box<Overridden>) {
+        if let Some((own, why)) = &overridden.own {
+            let Overridden { at, by, outcome, .. } = &*overridden;
+            let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            self.reason = Some(format!("set to {} by {by} at {}; it had {}{why}", outcome.word(), at.clock(), own.word()).into());
+            self.outcome = Some(*outcome);
+        }
+        self.overridden = Some(overridden);
     }
 
     /// A pass after an attempt that did not pass is flaky, whatever it is called.

@@ -1,7 +1,7 @@
 //! A line of a testcase's log: which facts give one, and how it is written.
 
 use super::text::clean;
-use crate::event::{ActionEnd, Change, Event, Fact, Level};
+use crate::event::{ActionEnd, Change, Event, Fact, Level, Pause};
 use crate::time::Timestamp;
 use crate::unit::{seconds_to_duration, show_duration, show_number};
 
@@ -40,6 +40,13 @@ impl Entry {
             }
             Fact::RunResumed { version, .. } => ("WARNING", format!("the run goes on, by xrt {version}")),
             Fact::PlanExtended { plan, .. } => ("VERBOSE", format!("{} more in the plan", plan.len())),
+            Fact::Paused(pause) => ("WARNING", paused(pause)),
+            Fact::Resumed { how, by, took, .. } => {
+                let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+                ("COMMENT", format!("{}{by} after {}", how.word(), seconds(*took)))
+            }
+            Fact::Steered { by, what } => ("COMMENT", format!("{by} {what}")),
+            Fact::Listening { address } => ("VERBOSE", format!("listens at {address}")),
             Fact::Attached { name, path, bytes } => ("VERBOSE", format!("saved {name} as {} ({bytes} bytes)", path.display())),
             _ => return None,
         };
@@ -73,6 +80,13 @@ impl Entry {
             line(&clean(text.strip_suffix('\r').unwrap_or(text)));
         }
     }
+}
+
+/// What is said of a pause: why, where, and until when.
+pub fn paused(pause: &Pause) -> String {
+    let at = pause.place.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();
+    let until = pause.until.map_or_else(|| "until somebody continues it".to_string(), |until| format!("until {}", until.date()));
+    format!("paused{at} {until}: {}", pause.reason)
 }
 
 fn prefix(level: Level) -> &'static str {

@@ -2,7 +2,7 @@
 
 use super::{Case, Summary};
 use crate::error::Exit;
-use crate::event::{Judgement, Role, Tested, Verdict};
+use crate::event::{Counts, Judgement, Role, Tested, Verdict};
 
 impl Summary {
     /// The judgement by the testcases alone: what a run that ends in order says of itself.
@@ -38,7 +38,8 @@ impl Summary {
 }
 
 fn tested(case: &Case) -> Tested {
-    let subcases = case.notes().subcase_counts;
+    // Who sets a result speaks for all of it.
+    let subcases = if case.overridden.is_some() { Counts::default() } else { case.notes().subcase_counts };
     Tested { role: case.role, priority: case.priority, outcome: case.outcome, subcases }
 }
 

@@ -2,7 +2,7 @@
 
 use super::bunch::Bunch;
 use super::card::{Card, failure_card};
-use super::entry::{seconds, subcase_name};
+use super::entry::{paused, seconds, subcase_name};
 use super::text::{self, Paint, clean, count, cut_end, cut_middle, file_name, pad, width};
 use super::{Case, Summary};
 use crate::event::{ActionEnd, Change, Comparison, Event, Fact, Failure, Level, Outcome, Role};
@@ -192,6 +192,13 @@ impl Lines {
             Fact::Measured { name, value, unit, .. } => {
                 note("VALUE", Verbosity::Verbose, &format!("{name} = {} {unit}", show_number(*value)));
             }
+            Fact::Listening { address } => note("LISTEN", Verbosity::Normal, &format!("xrt can be steered at {address}; see xrt help interact")),
+            Fact::Paused(pause) => note("PAUSED", Verbosity::Quiet, &paused(pause)),
+            Fact::Resumed { how, by, took, .. } => {
+                let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+                note("RESUMED", Verbosity::Normal, &format!("{}{by} after {}", how.word(), seconds(*took)));
+            }
+            Fact::Steered { by, what } => note("STEERED", Verbosity::Normal, &format!("{by} {what}")),
             Fact::Compared(comparison) => {
                 let from = if comparison.change == Change::Same { Verbosity::Verbose } else { Verbosity::Normal };
                 note(change_word(comparison.change), from, &compared(comparison));
@@ -308,7 +315,7 @@ impl Lines {
     fn note_word(&self, word: &str) -> String {
         let padded = format!("{word:>7}");
         match word {
-            "WARN" => self.paint.warning(&padded),
+            "WARN" | "PAUSED" | "STEERED" => self.paint.warning(&padded),
             "WORSE" => self.paint.outcome(Outcome::Failed, &padded),
             "BETTER" => self.paint.outcome(Outcome::Passed, &padded),
             _ => self.paint.dim(&padded),
@@ -423,7 +430,8 @@ pub(super) fn step_text(fact: &Fact, summary: &Summary) -> String {
 
 /// The end of a testcase in a line: what it is if it is no test, why it is no pass, and where.
 pub(super) fn story_of(case: &Case) -> String {
-    let why = if case.outcome == Some(Outcome::Passed) { String::new() } else { reason_and_place(case) };
+    let is_plain = case.outcome == Some(Outcome::Passed) && case.overridden.is_none();
+    let why = if is_plain { String::new() } else { reason_and_place(case) };
     match (case.role, why.as_str()) {
         (Role::Testcase, _) => why,
         (role, "") => role.word().into(),

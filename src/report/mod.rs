@@ -31,14 +31,14 @@ mod text;
 mod tree;
 
 pub use card::{Card, Complaint, complaint, failure_card};
-pub use case::{Attempt, Case};
+pub use case::{Attempt, Case, Overridden};
 pub use console::Console;
 pub use entry::Entry;
 pub use html::html;
 pub use junit::junit;
 pub use lines::{Options, Verbosity};
 pub use live::{Live, ScreenSize};
-pub use notes::{Attachment, Metric, Notes, Progress, RunningAction, Said, Subcase};
+pub use notes::{Attachment, Metric, Notes, Progress, RunningAction, Said, Steered, Subcase};
 pub use reports::{Opening, Report, Reports, SinkKind, asked, open, replay, takes_the_output};
 pub use sqlite::{DATABASE, DATABASE_VERSION, Took, is_database, times};
 pub use summary::{Run, Summary};

@@ -1,7 +1,7 @@
 //! What a testcase (or the run itself) has said, measured and left behind, within bounds.
 
 use super::entry::{Entry, subcase_name};
-use crate::event::{Better, Change, Comparison, Counts, Fact, Failure, Level, Outcome, Spread};
+use crate::event::{Better, Change, Comparison, Counts, Fact, Failure, Level, Outcome, Pause, Spread, Steering};
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -29,6 +29,12 @@ pub struct Notes {
     /// Comments, warnings, reasons, steps and raw results, in order.
     pub said: Vec<Said>,
     pub files: Vec<Attachment>,
+    /// What people changed, in order.
+    pub steered: Vec<Steered>,
+    /// What it waits for a person for, and since when.
+    pub paused: Option<(Timestamp, Box<Pause>)>,
+    /// How often it has waited for a person.
+    pub pauses: usize,
     /// What is being done now, oldest first.
     pub actions: Vec<RunningAction>,
     /// What the testcase itself says of how far it is.
@@ -71,6 +77,14 @@ pub struct Said {
     pub text: Box<str>,
 }
 
+/// Something that a person changed.
+#[derive(Debug)]
+pub struct Steered {
+    pub at: Timestamp,
+    pub by: Box<str>,
+    pub what: Steering,
+}
+
 #[derive(Debug)]
 pub struct Attachment {
     pub name: String,
@@ -106,6 +120,9 @@ impl Notes {
             comparisons: Vec::new(),
             said: Vec::new(),
             files: Vec::new(),
+            steered: Vec::new(),
+            paused: None,
+            pauses: 0,
             actions: Vec::new(),
             progress: None,
             tail: VecDeque::new(),
@@ -147,6 +164,21 @@ impl Notes {
                     let (group, name, reason, failure) = (group.clone(), name.clone(), reason.clone(), failure.clone());
                     Subcase { group, name, outcome: *outcome, reason, took: *took, failure }
                 })
+            }
+            Fact::Steered { by, what } => {
+                if let (Steering::Held, Some((_, pause))) = (&**what, &mut self.paused) {
+                    pause.until = None;
+                }
+                push(&mut self.steered, SAID_KEPT, || Steered { at, by: by.as_str().into(), what: (**what).clone() })
+            }
+            Fact::Paused(pause) => {
+                self.pauses += 1;
+                self.paused = Some((at, pause.clone()));
+                true
+            }
+            Fact::Resumed { .. } => {
+                self.paused = None;
+                true
             }
             _ => true,
         };
@@ -194,6 +226,7 @@ impl Notes {
     pub(super) fn interrupt(&mut self) {
         self.actions = Vec::new();
         self.progress = None;
+        self.paused = None;
     }
 
     /// After the result: nothing runs any more, and a pass keeps little of its log.

@@ -7,7 +7,7 @@ use super::case::{Case, End};
 use super::judgement::worse;
 use super::notes::{Notes, Progress};
 use super::tree::{Step, Steps, Tree};
-use crate::event::{Beginning, Counts, Criteria, Event, Fact, Outcome, Planned, PlannedStep, Role, Verdict};
+use crate::event::{Beginning, Counts, Criteria, Event, Fact, Outcome, Planned, PlannedStep, Role, Steering, Verdict};
 use crate::name::CaseId;
 use crate::time::Timestamp;
 use crate::unit::seconds_to_duration;
@@ -57,6 +57,10 @@ pub struct Run {
     pub took: Option<f64>,
     /// When it was resumed: the last that was heard before, and when it went on.
     pub pauses: Vec<(Timestamp, Timestamp)>,
+    /// Where it can be steered while it goes on.
+    pub address: Option<String>,
+    /// Who ended it before everything had run.
+    pub ended_by: Option<String>,
 }
 
 impl Summary {
@@ -70,6 +74,7 @@ impl Summary {
             | Fact::StepStarted { .. }
             | Fact::StepFinished { .. }
             | Fact::RunFinished { .. }
+            | Fact::Listening { .. }
             | Fact::Unknown(_) => self.of_the_run(event),
             Fact::CaseStarted { .. } | Fact::PhaseStarted { .. } | Fact::AttemptFinished { .. } | Fact::CaseFinished { .. } => {
                 self.of_a_case(event);
@@ -82,6 +87,7 @@ impl Summary {
             | Fact::Compared(_)
             | Fact::Subcase { .. }
             | Fact::Attached { .. } => self.of_notes(event),
+            Fact::Paused(_) | Fact::Resumed { .. } | Fact::Steered { .. } => self.of_people(event),
         }
         self.keep_tail(event);
         self.last = Some((event.seq, event.at));
@@ -101,6 +107,7 @@ impl Summary {
                 None => self.odd(event, &format!("step {step} is not in the plan")),
             },
             Fact::RunFinished { verdict, took } => self.end(event, *verdict, *took),
+            Fact::Listening { address } => self.run.address = Some(address.clone()),
             Fact::Unknown(fields) => {
                 let name = fields.get("fact").map(ToString::to_string).unwrap_or_default();
                 self.odd(event, &format!("the fact {name} is of a later version"));
@@ -136,6 +143,34 @@ impl Summary {
                 self.finish_case(event, position, &End { at, outcome: *outcome, reason, took: *took, failure, block });
             }
             _ => {}
+        }
+    }
+
+    /// What waits for a person, and what people change.
+    fn of_people(&mut self, event: &Event) {
+        self.notes_mut(event).take(event.at, &event.fact);
+        let Fact::Steered { by, what } = &event.fact else { return };
+        match (&**what, event.case.as_ref().and_then(|id| self.place(id))) {
+            (Steering::ResultSet { outcome }, Some(position)) => {
+                let case = &mut self.cases[position];
+                let before = case.outcome;
+                case.set(event.at, by, *outcome);
+                let (role, now) = (case.role, case.outcome);
+                self.recount(role, before, now);
+            }
+            (Steering::BlockerSet { blocker }, Some(position)) => self.cases[position].blocker = *blocker,
+            (Steering::RunEnded, _) => self.run.ended_by = Some(by.clone()),
+            _ => {}
+        }
+    }
+
+    fn recount(&mut self, role: Role, before: Option<Outcome>, now: Option<Outcome>) {
+        let counts = self.counts.entry(role).or_default();
+        if let Some(before) = before {
+            counts[before as usize] -= 1;
+        }
+        if let Some(now) = now {
+            counts[now as usize] += 1;
         }
     }
 
@@ -175,9 +210,7 @@ impl Summary {
                 beginning.clone();
             let started = Some(at);
             let id = run;
-            let (took, pauses) = (None, Vec::new());
-            self.run =
-                Run { id, version, command, cwd, targets, workers, results, sequence, seed, criteria, started, took, pauses };
+            self.run = Run { id, version, command, cwd, targets, workers, results, sequence, seed, criteria, started, ..Run::default() };
         }
         self.plan(&beginning.steps, &beginning.plan);
     }
@@ -260,14 +293,8 @@ impl Summary {
         let case = &mut self.cases[position];
         let before = case.outcome;
         case.finish(end);
-        let now = case.outcome;
-        if before != now {
-            let counts = self.counts.entry(case.role).or_default();
-            if let Some(before) = before {
-                counts[before as usize] -= 1;
-            }
-            counts[now.unwrap_or(end.outcome) as usize] += 1;
-        }
+        let (role, now) = (case.role, case.outcome);
+        self.recount(role, before, now);
         if let Some(before) = before {
             self.odd(event, &format!("finished twice, as {} and as {}", before.word(), end.outcome.word()));
         }

@@ -21,9 +21,9 @@ pub fn run(walk: &Walk<'_>, planned: &PlannedCase, standing: Standing<'_>) -> (O
         turn.attempt += 1;
         told = life::run(walk, planned, turn);
     }
-    let Told { outcome, reason, took, failure, block, subcases, .. } = over_all(&before, told);
+    let Told { outcome, set, reason, took, failure, block, subcases, .. } = over_all(&before, told);
     bus.publish(Some(&planned.id), Fact::CaseFinished { outcome, reason: shown(&reason), took, failure, block });
-    (outcome, subcases)
+    (set.unwrap_or(outcome), subcases)
 }
 
 /// How often it may be tried again. Only a testcase can come out otherwise the next time.
@@ -37,7 +37,7 @@ fn retries(walk: &Walk<'_>, planned: &PlannedCase) -> u32 {
 
 /// Whether another attempt may end otherwise.
 fn may_change(told: &Told) -> bool {
-    matches!(told.outcome, Outcome::Failed | Outcome::Errored) && !told.is_unfit
+    matches!(told.set.unwrap_or(told.outcome), Outcome::Failed | Outcome::Errored) && !told.is_unfit
 }
 
 fn shown(reason: &str) -> Option<String> {
@@ -80,7 +80,7 @@ mod tests {
 
     fn told(outcome: Outcome) -> Told {
         let reason = if outcome == Passed { "" } else { "why" };
-        Told { outcome, reason: reason.into(), took: 0.0, failure: None, block: None, is_unfit: false, subcases: Counts::default() }
+        Told { outcome, set: None, reason: reason.into(), took: 0.0, failure: None, block: None, is_unfit: false, subcases: Counts::default() }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use super::alarm::Ring;
 use super::needs::{self, Lack};
+use super::pause::Pausing;
 use super::step::{Standing, Walk, half_over, panicked};
 use super::{PlannedCase, Preparation, Runner, Work, program, provision};
 use crate::context::Context;
@@ -31,7 +32,10 @@ pub struct Turn<'a> {
 
 /// What an attempt came to.
 pub struct Told {
+    /// What it came to itself.
     pub outcome: Outcome,
+    /// What somebody has set instead.
+    pub set: Option<Outcome>,
     pub reason: String,
     pub took: f64,
     pub failure: Option<Box<Failure>>,
@@ -50,20 +54,25 @@ pub fn run(walk: &Walk<'_>, planned: &PlannedCase, turn: Turn<'_>) -> Told {
     let dir = directory(planned, turn.attempt);
     let cancel = turn.standing.cancel.child();
     let _hurry = turn.standing.is_cleanup.then(|| Hurry::when_stopped(walk, &cancel));
-    let context = Context::new(runner.bus.clone(), Some(planned.id.clone()), runner.settings.results.join(&dir), cancel);
+    let context = Context::new(runner.bus.clone(), Some(planned.id.clone()), runner.settings.results.join(&dir), cancel.clone());
     let (args, timeout) = (shown_args(&planned.args), limit.map(|l| l.as_secs_f64()));
     context.publish(Fact::CaseStarted { args, timeout, dir, attempt: turn.attempt, lane: turn.lane });
     let variables = runner.settings.variables.clone();
     let case = Case::new(context.clone(), runner.lab.clone(), planned.args.clone(), variables, runner.scripts.clone());
     let aim = if let Work::Testcase(testcase) = &planned.work { testcase.meta.target } else { Target::None };
-    let case = Arc::new(case.at(aim, planned.place.clone()));
-    let mut life = Life { walk, planned, turn, limit, case: &case, script: None };
+    let names = planned.names(&Catalog::new(runner.scripts.clone()));
+    let pausing = Arc::new(Pausing::new(&runner.control, &planned.id, names, turn.standing.cancel));
+    let case = Arc::new(case.at(aim, planned.place.clone()).watched(pausing.clone()));
+    let _place = runner.control.begin(&planned.id, &cancel, &case.trails);
+    let mut life = Life { walk, planned, turn, limit, case: &case, pausing: &pausing, script: None };
     let End { ended, block, is_unfit } =
         catch_unwind(AssertUnwindSafe(|| life.live())).unwrap_or_else(|panic| End::of(plain(&context, &panicked(&*panic))));
     let mut subcases = Counts::default();
     case.subcases().iter().filter_map(|subcase| subcase.outcome).for_each(|outcome| subcases[outcome as usize] += 1);
     let Ended { outcome, reason, failure } = ended;
-    Told { outcome, reason, took: clock.elapsed().as_secs_f64(), failure, block, is_unfit, subcases }
+    let took = clock.elapsed().as_secs_f64();
+    let set = runner.control.result(&planned.id);
+    Told { outcome, set, reason, took, failure, block, is_unfit, subcases }
 }
 
 /// How long it may take. The limits of the command line are for testcases; a clean-up without its own has that of all clean-ups.
@@ -166,6 +175,8 @@ impl End {
 
 /// A script with its engine and what it keeps between its hooks.
 struct Body {
+    origin: Origin,
+    source: Arc<str>,
     script: Script,
     engine: ScriptEngine,
     this: This,
@@ -175,8 +186,9 @@ impl Body {
     fn compile(runner: &Runner, origin: &Origin, case: &Arc<Case>) -> Result<Body, Box<Ended>> {
         let engine = runner.scripts.engine(case);
         let text = Catalog::new(runner.scripts.clone()).text(origin).map_err(|e| Box::new(plain(&case.context, &e)))?;
-        match Script::compile(&runner.scripts, &engine, &origin.source(), &text) {
-            Ok(script) => Ok(Body { script, engine, this: crate::script::new_this() }),
+        let source: Arc<str> = origin.source().into();
+        match Script::compile(&runner.scripts, &engine, &source, &text) {
+            Ok(script) => Ok(Body { origin: origin.clone(), source, script, engine, this: crate::script::new_this() }),
             Err(diagnostic) => Err(Box::new(Ended::by(diagnostic.failure()))),
         }
     }
@@ -188,6 +200,7 @@ struct Life<'a> {
     turn: Turn<'a>,
     limit: Option<Duration>,
     case: &'a Arc<Case>,
+    pausing: &'a Arc<Pausing>,
     script: Option<Body>,
 }
 
@@ -253,6 +266,8 @@ impl Life<'_> {
         };
         let ended = cut_short(self.turn.standing, self.context(), ended);
         let ended = self.compared(ended);
+        // Never in a finally: a clean-up that waits keeps the machines from everybody.
+        let ended = if self.turn.standing.is_cleanup { ended } else { self.pausing.after(self.case, ended) };
         self.aftermath(&ended);
         End { is_unfit, ..End::of(ended) }
     }
@@ -326,7 +341,16 @@ impl Life<'_> {
         }
         let case = self.case;
         case.context.publish(Fact::PhaseStarted { phase });
-        let result = body.script.call(&body.engine, hook, &mut body.this, case.args.clone());
+        let call = |body: &mut Body| body.script.call(&body.engine, hook, &mut body.this, case.args.clone());
+        let mut result = case.trails.along("", None, &body.source.clone(), || call(body));
+        while self.pausing.take_anew() {
+            match Body::compile(self.walk.shared.runner, &body.origin, case) {
+                // What the hook has put into `this` stays, as the machines do.
+                Ok(anew) => *body = Body { this: std::mem::replace(&mut body.this, crate::script::new_this()), ..anew },
+                Err(ended) => return Some(Err(*ended)),
+            }
+            result = case.trails.along("", None, &body.source.clone(), || call(body));
+        }
         Some(result.map_err(|error| judge(&case.context, &error, &|source| case.scripts.text(source))))
     }
 

@@ -13,6 +13,7 @@ mod baseline;
 mod board;
 mod case;
 mod check;
+mod control;
 mod expect;
 mod fan;
 mod habits;
@@ -27,6 +28,7 @@ mod outline;
 mod output;
 mod part;
 mod past;
+mod pause;
 mod plan;
 mod program;
 mod protocol;
@@ -41,9 +43,11 @@ pub mod tap;
 
 pub use baseline::Reader as BaselineReader;
 pub use check::check_sequences;
+pub use control::{Control, Standing, Status};
 pub use history::History;
 pub use outline::{Branch, Counts, Leaf, Outline, Part, Remark, Times};
 pub use past::Past;
+pub use pause::{Ask, Seat};
 pub use plan::{Done, Group, Note, Plan, PlannedCase, Preparation, Step, Unusable, Work};
 pub use provision::survey;
 pub use rounds::Rounds;
@@ -125,6 +129,8 @@ pub struct Runner {
     pub bus: Bus,
     /// Raised when the run is to end: what runs is stopped and cleaned up, what has not begun is not begun.
     pub cancel: Cancel,
+    /// What people ask of the run meanwhile.
+    pub control: Control,
 }
 
 impl Runner {
@@ -193,13 +199,21 @@ impl Runner {
     }
 
     fn round(&self, shared: &Shared<'_>, plan: &Plan, cancel: &Cancel) -> Vec<Tested> {
+        self.control.plan(plan.cases.iter().map(|case| case.id.clone()));
         let walk = Walk::new(shared, plan);
         walk.all(cancel);
-        walk.board.results(plan)
+        let mut results = walk.board.results(plan);
+        // What somebody has set counts, also after the testcase had ended.
+        for (tested, planned) in results.iter_mut().zip(&plan.cases) {
+            if let Some(set) = self.control.result(&planned.id).filter(|_| tested.outcome.is_some()) {
+                *tested = Tested { outcome: Some(set), subcases: crate::event::Counts::default(), ..*tested };
+            }
+        }
+        results
     }
 
     fn judged(&self, shared: &Shared<'_>, plan: &Plan, results: &[Tested]) -> Judgement {
-        let is_stopped = self.cancel.reason() == Some(Stop::User);
+        let is_stopped = self.cancel.reason() == Some(Stop::User) || self.control.ended_by().is_some();
         let judged = Judgement::over(&plan.criteria, results.iter().copied(), is_stopped);
         match judged.verdict {
             // What the harness lost may have been a clean-up, which does not count.

@@ -233,9 +233,12 @@ impl<'a> Walk<'a> {
             return Some(block);
         }
         let is_action = planned.role == Role::Action;
+        let said = self.shared.runner.control.blocker(&planned.id);
+        let is_blocker = said.unwrap_or(planned.blocker);
         let raises = match outcome {
-            Outcome::Skipped => planned.blocker && !is_action && !planned.has_passed && self.shared.habits.block_on_skip,
-            _ => is_bad && (planned.blocker || is_action),
+            Outcome::Skipped => is_blocker && !is_action && !planned.has_passed && self.shared.habits.block_on_skip,
+            // An action blocks whatever the plan says of it, unless somebody says otherwise.
+            _ => is_bad && (is_blocker || is_action && said.is_none()),
         };
         if is_bad && self.is_first_preparation(planned) {
             let _ = self.halt.set(Halt { block: Block::Case { id: id.clone(), outcome }, and_clean_ups: true });
@@ -265,8 +268,9 @@ impl<'a> Walk<'a> {
 
     /// Why what stands here is not begun.
     fn in_the_way(&self, standing: Standing<'_>) -> Option<Block> {
+        let ended = || self.shared.runner.control.ended_by().map(|who| Block::Ended { who }).filter(|_| !standing.is_cleanup);
         let halt = self.halt.get().filter(|halt| halt.and_clean_ups || !standing.is_cleanup);
-        halt.map(|halt| halt.block.clone()).or_else(|| standing.limit())
+        halt.map(|halt| halt.block.clone()).or_else(|| standing.limit()).or_else(ended)
     }
 
     /// Everything in a step is blocked.

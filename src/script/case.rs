@@ -2,7 +2,9 @@
 
 use super::deferred::Deferred;
 use super::failure::{Ended, Raised, misuse};
+use super::hold::Watch;
 use super::meta::Target;
+use super::trail::Trails;
 use crate::context::Context;
 use crate::error::Result;
 use crate::event::{Fact, Outcome};
@@ -29,6 +31,10 @@ pub struct Case {
     pub variables: Live,
     /// Where scripts come from: imports and excerpts.
     pub scripts: Arc<super::Scripts>,
+    /// Who is asked whether a failure is to be held.
+    pub watch: Option<Arc<dyn Watch>>,
+    /// Where its threads stand.
+    pub trails: Trails,
     state: Mutex<State>,
 }
 
@@ -82,13 +88,30 @@ pub struct CaseRef(pub Arc<Case>);
 
 impl Case {
     pub fn new(context: Context, lab: Arc<Lab>, args: Map, variables: Live, scripts: Arc<super::Scripts>) -> Case {
-        Case { context, lab, args, place: None, aim: Target::None, variables, scripts, state: Mutex::default() }
+        Case {
+            context,
+            lab,
+            args,
+            place: None,
+            aim: Target::None,
+            variables,
+            scripts,
+            watch: None,
+            trails: Trails::default(),
+            state: Mutex::default(),
+        }
     }
 
     /// The same, to run on such a thing, of this name.
     #[must_use]
     pub fn at(self, aim: Target, place: Option<Arc<str>>) -> Case {
         Case { aim, place, ..self }
+    }
+
+    /// The same, whose failures may be held.
+    #[must_use]
+    pub fn watched(self, watch: Arc<dyn Watch>) -> Case {
+        Case { watch: Some(watch), ..self }
     }
 
     /// What it is to run on.
@@ -222,6 +245,11 @@ impl Case {
     /// Settles the outcome: what follows is only clean-up.
     pub fn judge(&self, outcome: Outcome) {
         self.lock().judged = Some(outcome);
+    }
+
+    /// Whether `prepare` and `run` are over.
+    pub fn is_judged(&self) -> bool {
+        self.lock().judged.is_some()
     }
 
     /// Whether it has passed, or would if it ended now.

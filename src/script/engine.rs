@@ -8,7 +8,7 @@ use super::check::Checker;
 use super::failure::Raised;
 use super::meta::Meta;
 use super::{api, guard, import, mended, show, source};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, Kind, Result, Whereabouts};
 use crate::event::Level;
 use include_dir::{Dir, include_dir};
@@ -186,6 +186,25 @@ impl Scripts {
         let ast = self.parse(engine, name, text)?;
         self.compiled.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_string(), ast.clone());
         Ok(ast)
+    }
+
+    /// Forgets what was compiled, and checks these sources as they are now.
+    ///
+    /// # Errors
+    /// What is wrong with them, as `xrt check` says it. Then everything is as it was.
+    pub fn check_again(self: &Arc<Scripts>, sources: &[String]) -> Result<(), String> {
+        let engine = self.reader();
+        let mut wrong = Vec::new();
+        for source in sources.iter().filter(|source| Path::new(source).is_file()) {
+            let Ok(text) = source::read(Path::new(source)) else { continue };
+            let found = super::check::check(self, &engine, source, &text).diagnostics;
+            wrong.extend(found.iter().filter(|d| d.severity == Severity::Error).map(|d| format!("{}: {}", d.place, d.message)));
+        }
+        if !wrong.is_empty() {
+            return Err(wrong.join("\n"));
+        }
+        self.compiled.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        Ok(())
     }
 
     /// The text of a source by its name, for excerpts; nothing when it is gone.

@@ -9,8 +9,9 @@
 //! stock Rhai, so that all closures saw the last value: each round gets its own ([`FRESH`]). And a captured variable is locked
 //! while a method of it runs: a closure gets its own copies of handles ([`Own`]).
 
+use super::hold::{self, Expected, Go};
 use super::own::{Changes, Own};
-use super::show;
+use super::{show, trail};
 use crate::event::Local;
 use rhai::{
     AST, ASTFlags, ASTNode, CustomExpr, Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, FlowControl,
@@ -75,6 +76,11 @@ pub fn take_captures() -> Vec<Capture> {
     CAPTURES.with_borrow_mut(std::mem::take)
 }
 
+/// What was written down about the error that is on its way on this thread.
+pub fn captures() -> Vec<Capture> {
+    CAPTURES.with_borrow(Clone::clone)
+}
+
 /// Puts back what another thread wrote down, when its error goes on here.
 pub fn put_captures(captures: Vec<Capture>) {
     CAPTURES.set(captures);
@@ -103,19 +109,44 @@ pub fn install(engine: &mut Engine) -> &mut Engine {
 }
 
 fn guard(context: &mut EvalContext, inputs: &[Expression], _: &Dynamic) -> RhaiResult {
-    #[expect(deprecated, reason = "volatile, not deprecated; the version of rhai is pinned")]
-    let result = context.eval_expression_tree_raw(&inputs[0], false);
-    match &result {
-        Err(error) if !error.is_pseudo_error() => capture(context, inputs[0].position(), error),
-        Err(_) => {}
-        // An error below a statement that ended well was caught by somebody.
-        Ok(_) => CAPTURES.with_borrow_mut(Vec::clear),
+    trail::at(context, inputs[0].position());
+    let variables = context.scope().len();
+    loop {
+        #[expect(deprecated, reason = "volatile, not deprecated; the version of rhai is pinned")]
+        let result = context.eval_expression_tree_raw(&inputs[0], false);
+        match &result {
+            Err(error) if !error.is_pseudo_error() => {
+                if !capture(context, inputs[0].position(), error) {
+                    return result;
+                }
+                let go = hold::hold(context, error);
+                if !matches!(go, Go::On) {
+                    take_captures();
+                }
+                match go {
+                    Go::On => return result,
+                    Go::Over(value) => return Ok(value),
+                    Go::Anew => return Err(EvalAltResult::ErrorTerminated(hold::ANEW.into(), Position::NONE).into()),
+                    // What the statement had declared before it failed is declared again.
+                    Go::Again => {
+                        let variables = variables.min(context.scope().len());
+                        context.scope_mut().rewind(variables);
+                    }
+                }
+            }
+            Err(_) => return result,
+            // An error below a statement that ended well was caught by somebody.
+            Ok(_) => {
+                CAPTURES.with_borrow_mut(Vec::clear);
+                return result;
+            }
+        }
     }
-    result
 }
 
 /// The body of a `try`: what was written down about an error that is caught is forgotten.
 fn attempt(context: &mut EvalContext, inputs: &[Expression], _: &Dynamic) -> RhaiResult {
+    let _expected = Expected::here();
     #[expect(deprecated, reason = "volatile, not deprecated; the version of rhai is pinned")]
     let result = context.eval_expression_tree_raw(&inputs[0], true);
     if result.as_ref().is_err_and(|e| e.is_catchable()) {
@@ -140,6 +171,7 @@ fn body(context: &mut EvalContext, _: &[Expression], state: &Dynamic) -> RhaiRes
     let Some(body) = state.read_lock::<Body>().map(|b| b.clone()) else {
         return Err("a function lost its body".into());
     };
+    let _inside = trail::into(&body.function, &body.source);
     body.own.give(context);
     #[expect(deprecated, reason = "volatile, not deprecated; the version of rhai is pinned")]
     let result = context.eval_expression_tree_raw(&(&*body.block).into(), false);
@@ -159,24 +191,26 @@ fn body(context: &mut EvalContext, _: &[Expression], state: &Dynamic) -> RhaiRes
     result
 }
 
-/// Writes down where an error is, once a level of the call chain: the innermost statement of the level comes first.
-fn capture(context: &EvalContext, statement: Position, error: &EvalAltResult) {
+/// Writes down where an error is, once a level of the call chain: the innermost statement of the level comes first. Whether this is the
+/// first that is written down of it.
+fn capture(context: &EvalContext, statement: Position, error: &EvalAltResult) -> bool {
     let level = context.call_level();
     CAPTURES.with_borrow_mut(|captures| {
         match captures.last() {
-            Some(inner) if inner.level == level => return,
+            Some(inner) if inner.level == level => return false,
             // Left over from an error that somebody caught.
             Some(inner) if inner.level < level => captures.clear(),
             _ => {}
         }
         if captures.len() == FRAMES_KEPT {
-            return;
+            return false;
         }
         let inside = error.position();
         let position = if inside.is_none() || inside.line() < statement.line() { statement } else { inside };
         let source = context.source().unwrap_or_default().to_string();
         captures.push(Capture { level, function: String::new(), source, position, locals: locals(context) });
-    });
+        captures.len() == 1
+    })
 }
 
 fn locals(context: &EvalContext) -> Vec<Local> {

@@ -16,6 +16,7 @@ mod deferred;
 mod engine;
 mod failure;
 mod guard;
+mod hold;
 mod import;
 mod manual;
 mod many;
@@ -25,16 +26,18 @@ mod own;
 mod show;
 mod source;
 mod syntax;
+mod trail;
 
 pub use afterwards::call_on;
 pub use args::{shown as shown_args, typed as typed_args};
-pub use case::{Case, Subcase, severity};
+pub use case::{Aimed, Case, Subcase, severity};
 pub use catalog::{Catalog, Origin, Testcase, files_below};
 pub use check::{Checked, check, check_files};
 pub use deferred::Deferred;
 
 pub use engine::{Hook, STACK, Script, Scripts};
 pub use failure::{Ended, judge};
+pub use hold::{ANEW, Expected, Go, Ground, Held, Watch};
 pub use manual::{Entry, LANGUAGE, Manual, Param, Sort, script_type};
 pub use meta::{KEYS as META_KEYS, Meta, Target};
 /// The engine of a testcase, for those who only hand it on.
@@ -46,9 +49,13 @@ pub type Args = rhai::Map;
 /// What a script keeps between its hooks.
 pub type This = rhai::Dynamic;
 
+/// A value of a script, for those who only hand it on.
+pub type Scripted = rhai::Dynamic;
+
 /// The empty map that `this` is at first.
 pub fn new_this() -> This {
     rhai::Map::new().into()
 }
 
+pub use trail::{Level, Trails};
 pub use show::{SHORT, plain as plain_text, value as shown_value};

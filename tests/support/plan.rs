@@ -20,10 +20,10 @@ use xenrt::event::{Block, Bus, Collector, Event, Fact, Order, Outcome, Role, Sin
 use xenrt::lab::Lab;
 use xenrt::name::{CaseId, CaseIds};
 use xenrt::report::Summary;
-use xenrt::run::{Group, Plan, PlannedCase, Preparation, Runner, Settings, Step, Work};
+use xenrt::run::{Control, Group, Plan, PlannedCase, Preparation, Runner, Settings, Step, Work};
 use xenrt::script::{Args, Catalog, Scripts, Testcase, typed_args};
 use xenrt::secret::Mask;
-use xenrt::time::{Cancel, Stop};
+use xenrt::time::{Cancel, Clock, Stop};
 use xenrt::vars::Variables;
 
 /// What every testcase of a shape does: its outcomes by attempt are in its argument.
@@ -206,6 +206,9 @@ fn made(id: CaseId, does: &str, prepares: bool) -> PlannedCase {
     PlannedCase::new(id, Work::Testcase(script.clone()), typed_args("does", &script.meta.args, &words).unwrap(), &[])
 }
 
+/// What somebody does to a run that goes on.
+type Person = Box<dyn FnOnce(&Control, &Clock) + Send>;
+
 /// A run in the making.
 pub struct Bench {
     pub plan: Plan,
@@ -216,6 +219,10 @@ pub struct Bench {
     pub further: Vec<Plan>,
     /// Readers besides the one that keeps everything.
     pub sinks: Vec<Box<dyn Sink>>,
+    /// What people do meanwhile, each on a thread of their own.
+    people: Vec<Person>,
+    pub clock: Clock,
+    scripts: Arc<Scripts>,
     dir: tempfile::TempDir,
 }
 
@@ -247,7 +254,30 @@ impl Bench {
             notices: Vec::new(),
             resumed: None,
         };
-        Bench { plan, settings, cancel: Cancel::new(), lab: Lab::default(), further: Vec::new(), sinks: Vec::new(), dir }
+        let (lab, further, sinks) = (Lab::default(), Vec::new(), Vec::new());
+        Bench { plan, settings, cancel: Cancel::new(), lab, further, sinks, people: Vec::new(), clock: Clock::fake(), scripts: testcases().scripts.clone(), dir }
+    }
+
+    /// One testcase, `t`, from files: the first is it, and the others may be imported.
+    #[track_caller]
+    pub fn files(files: &[(&str, &str)]) -> Bench {
+        let mut bench = Bench::of(Plan::default());
+        for (name, text) in files {
+            std::fs::write(bench.dir.path().join(name), text).unwrap();
+        }
+        bench.scripts = Scripts::new(vec![bench.dir.path().into()], None).unwrap();
+        let path = bench.dir.path().join(files[0].0);
+        let found = Catalog::new(bench.scripts.clone()).find(path.to_str().unwrap()).unwrap().unwrap();
+        let work = Work::Testcase(found.into_iter().next().unwrap());
+        bench.plan = plan("s(t)");
+        bench.plan.cases[0].work = work;
+        bench.plan.cases[0].args = Args::new();
+        bench
+    }
+
+    /// Where its files are.
+    pub fn dir(&self) -> &std::path::Path {
+        self.dir.path()
     }
 
     #[must_use]
@@ -291,6 +321,13 @@ impl Bench {
         self
     }
 
+    /// Somebody steers the run, with its control and its clock.
+    #[must_use]
+    pub fn steered(mut self, person: impl FnOnce(&Control, &Clock) + Send + 'static) -> Bench {
+        self.people.push(Box::new(person));
+        self
+    }
+
     pub fn run(self) -> Ran {
         let (ran, verdict) = self.tried();
         Ran { verdict: verdict.unwrap(), ..ran }
@@ -298,12 +335,21 @@ impl Bench {
 
     /// The same, where it may not even begin.
     pub fn tried(self) -> (Ran, xenrt::error::Result<Verdict>) {
-        let Bench { plan, settings, cancel, lab, further, sinks, dir } = self;
+        let Bench { plan, settings, cancel, lab, further, sinks, people, clock, scripts, dir } = self;
         let told = Collector::default();
         let (bus, stream) = Bus::start(Box::new(told.clone()), sinks, Mask::default(), |_| ()).unwrap();
-        let runner = Runner { settings, lab: Arc::new(lab), scripts: testcases().scripts.clone(), bus, cancel };
+        let control = Control::new(bus.clone(), settings.variables.clone(), clock.clone());
+        let people: Vec<_> = people
+            .into_iter()
+            .map(|person| {
+                let (control, clock) = (control.clone(), clock.clone());
+                std::thread::spawn(move || person(&control, &clock))
+            })
+            .collect();
+        let runner = Runner { settings, lab: Arc::new(lab), scripts, bus, cancel, control };
         let ids = plan.cases.iter().chain(further.iter().flat_map(|plan| &plan.cases)).map(|case| case.id.clone()).collect();
         let verdict = runner.run_until_failure(&plan, &mut further.into_iter());
+        people.into_iter().for_each(|person| person.join().unwrap());
         assert!(stream.close().is_empty());
         (Ran { ids, events: told.events(), verdict: Verdict::Incomplete, dir }, verdict)
     }
@@ -348,6 +394,7 @@ impl Ran {
                 Some(Block::Prepare { id: by, step, .. }) => format!("{id} blocked by {by}: {step}"),
                 Some(Block::Limit { whose, .. }) => format!("{id} blocked by {whose}"),
                 Some(Block::FailFast { id: by, .. }) => format!("{id} not run after {by}"),
+                Some(Block::Ended { who }) => format!("{id} not run for {who}"),
                 None => format!("{id} {}", outcome.word()),
             }
         };

@@ -16,11 +16,11 @@ use crate::event::log::LogSink;
 use crate::event::{Bus, Fact, Level, Sink, Verdict};
 use crate::lab::prepare::record;
 use crate::report::{self, Reports, Verbosity};
-use crate::run::{Plan, Runner, Settings};
+use crate::run::{Control, Plan, Runner, Settings};
 use crate::script::{Catalog, Testcase};
 use crate::secret::Mask;
 use crate::sequence::load;
-use crate::time::{Cancel, Stop};
+use crate::time::{Cancel, Clock, Stop};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -215,7 +215,8 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
         notices,
         resumed,
     };
-    let runner = Runner { settings, lab, scripts, bus, cancel };
+    let control = Control::new(bus.clone(), settings.variables.clone(), Clock::default());
+    let runner = Runner { settings, lab, scripts, bus, cancel, control };
     let verdict = runner.run_until_failure(&plan, &mut *further);
     left_behind(args, &runner.settings.results).into_iter().for_each(|text| io.say(&text));
     // The reports that are made now need the room.

@@ -7,7 +7,8 @@ use crate::lab::wait::{Look, Patience, until};
 use crate::script::Deferred;
 use crate::script::case::Case;
 use crate::script::failure::{self, Raised, misuse, raise, stopped};
-use crate::script::{engine, guard, show};
+use crate::script::hold::Expected;
+use crate::script::{engine, guard, show, trail};
 use crate::time::Cancel;
 use crate::unit;
 use rhai::plugin::*;
@@ -191,6 +192,8 @@ fn wait_for(call: &NativeCallContext, options: WaitOptions, holds: &FnPtr) -> Ra
     let clock = Instant::now();
     let mut skipped = None;
     let mut is_author = false;
+    // An error means "not yet", and is nothing to stop at.
+    let _expected = Expected::here();
     let look = |_: &Cancel| match holds.call_within_context::<Dynamic>(call, ()) {
         Ok(value) => match value.as_bool() {
             Ok(true) => Ok(Look::Done(())),
@@ -251,8 +254,11 @@ fn side_by_side(call: &NativeCallContext, branches: &Array) -> Raised<Array> {
         };
         bodies.push(body);
     }
-    let run = |body: &FnPtr| -> Branch {
-        let result = body.call_within_context::<Dynamic>(call, ());
+    let (above, is_expected, cancel) = (trail::here(), Expected::is_any(), case.context.cancel());
+    let run = &|number: usize, body: &FnPtr| -> Branch {
+        let _expected = is_expected.then(Expected::here);
+        let work = || case.context.stopped_by(&cancel, || body.call_within_context::<Dynamic>(call, ()));
+        let result = case.trails.along(&format!("branch {}", number + 1), above.clone(), "", work);
         (result, guard::take_captures())
     };
     let done: Vec<Branch> = std::thread::scope(|scope| {
@@ -263,7 +269,7 @@ fn side_by_side(call: &NativeCallContext, branches: &Array) -> Raised<Array> {
                 std::thread::Builder::new()
                     .name(format!("branch {i}"))
                     .stack_size(engine::STACK)
-                    .spawn_scoped(scope, move || run(body))
+                    .spawn_scoped(scope, move || run(i, body))
             })
             .collect();
         threads

@@ -1,0 +1,355 @@
+//! A testcase that waits for a person: who sits there, what is asked of it meanwhile, and how it goes on.
+//!
+//! It waits on its own thread, so that what a person evaluates runs where the testcase would have gone on, with everything it holds.
+//! No limit of the testcase runs meanwhile; that of the run, and what it is a part of, does.
+
+use super::control::Control;
+use crate::event::{Fact, Frame, Level, Outcome, Pause, Release, Steering};
+use crate::name::CaseId;
+use crate::repl::{Answer, Limits, Order, Session};
+use crate::script::{Case, Ended, Go, Held, Scripted, Watch};
+use crate::time::{Cancel, Timestamp};
+use crate::unit::show_duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Columns of a value that a person is shown, and lines.
+const SHOWN: Limits = Limits { width: 100, lines: Some(200) };
+
+/// How long before a pause ends by itself a person is reminded.
+const REMINDERS: [Duration; 2] = [Duration::from_hours(1), Duration::from_mins(10)];
+
+/// The longest wait between two looks at the time limits of what the testcase is a part of.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What is asked of a paused testcase.
+pub enum Ask {
+    Release { how: Release, by: String },
+    Hold,
+    Evaluate { frame: usize, text: String, by: String, cancel: Cancel, answer: Sender<Answer> },
+    /// The time, or what stops it, is to be looked at.
+    Look,
+}
+
+/// Where a person sits at a paused testcase.
+pub struct Seat {
+    pause: Mutex<Pause>,
+    since: Timestamp,
+    asks: Mutex<Sender<Ask>>,
+    session: Session,
+    /// The call chain of the statement that is held, innermost first; none where no statement is.
+    frames: Mutex<Vec<Frame>>,
+}
+
+impl Seat {
+    /// Why it waits, where, and until when.
+    pub fn pause(&self) -> Pause {
+        locked(&self.pause).clone()
+    }
+
+    pub fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// The call chain with its variables, innermost first.
+    pub fn frames(&self) -> Vec<Frame> {
+        locked(&self.frames).clone()
+    }
+
+    /// Completes and paints inputs.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Evaluates an input in a frame, on the testcase's thread; nothing when it waits no longer. What is typed is told to the stream,
+    /// with who typed it.
+    pub fn evaluate(&self, frame: usize, text: &str, by: &str, cancel: &Cancel) -> Option<Answer> {
+        let (answer, wait) = channel();
+        let ask = Ask::Evaluate { frame, text: text.into(), by: by.into(), cancel: cancel.clone(), answer };
+        if !self.ask(ask) {
+            return None;
+        }
+        wait.recv().ok()
+    }
+
+    /// False when it waits no longer.
+    pub(super) fn ask(&self, ask: Ask) -> bool {
+        locked(&self.asks).send(ask).is_ok()
+    }
+}
+
+fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How a pause ended.
+pub struct Released {
+    pub how: Release,
+    pub by: Option<String>,
+    /// What stands for the value of a statement that was passed over.
+    pub value: Scripted,
+}
+
+/// Lets the testcases of a run wait for people.
+pub struct Pausing {
+    control: Control,
+    id: CaseId,
+    /// What it is called besides: its testcase's name, its aliases.
+    names: Vec<String>,
+    /// What it is a part of: the limits of this run on while it waits.
+    around: Cancel,
+    /// One statement at a time is held, whichever branch it is in.
+    turn: Mutex<()>,
+    /// Whether its failure was held already, so that it does not wait a second time for it.
+    held: Mutex<bool>,
+    /// Whether the script is to be read again.
+    anew: Mutex<bool>,
+}
+
+impl Pausing {
+    pub fn new(control: &Control, id: &CaseId, names: Vec<String>, around: &Cancel) -> Pausing {
+        let (control, id, around) = (control.clone(), id.clone(), around.clone());
+        Pausing { control, id, names, around, turn: Mutex::default(), held: Mutex::default(), anew: Mutex::default() }
+    }
+
+    fn names(&self) -> Vec<&str> {
+        let own = [self.id.as_str(), self.id.name(), self.id.first_of_its_name().rsplit('/').next().unwrap_or_default()];
+        own.into_iter().chain(self.names.iter().map(String::as_str)).collect()
+    }
+
+    /// Whether the script is to be read again, once.
+    pub fn take_anew(&self) -> bool {
+        std::mem::take(&mut *locked(&self.anew))
+    }
+
+    /// After `prepare` and `run`: waits for a person if somebody wants that of what ended so. A person may say that it failed.
+    pub fn after(&self, case: &Arc<Case>, ended: Ended) -> Ended {
+        let was_held = std::mem::take(&mut *locked(&self.held));
+        let is_wanted = match ended.outcome {
+            Outcome::Skipped => false,
+            outcome if outcome.is_pass() => self.control.pauses(true, &self.names()),
+            _ => !was_held && self.control.pauses(false, &self.names()),
+        };
+        let asked = (ended.outcome != Outcome::Skipped).then(|| self.control.take_pause_next()).flatten();
+        if !is_wanted && asked.is_none() || case.context.cancel().is_raised() && self.around.is_raised() {
+            return ended;
+        }
+        let word = ended.outcome.word();
+        let reason = match (asked, ended.reason.as_str()) {
+            (Some(by), _) => format!("{word}; {by} asked for it"),
+            (None, "") => word.to_string(),
+            (None, why) => format!("{word}: {why}"),
+        };
+        let released = self.wait(case, &reason, None);
+        match released.how {
+            Release::NotContinue if ended.outcome.is_pass() => {
+                let reason = format!("ended as failed by {}", released.by.as_deref().unwrap_or("somebody"));
+                Ended { outcome: Outcome::Failed, reason, failure: None }
+            }
+            _ => ended,
+        }
+    }
+
+    /// Waits until somebody says how it goes on, the time for that is over, or it is stopped.
+    fn wait(&self, case: &Arc<Case>, reason: &str, mut held: Option<&mut Held<'_>>) -> Released {
+        let _turn = locked(&self.turn);
+        let context = &case.context;
+        let _clocks = context.cancel().stop_clocks(&self.around);
+        let (asks, asked) = channel();
+        let clock = self.control.clock().clone();
+        let (began, patience) = (clock.now(), self.control.patience());
+        let pause = Pause {
+            pause: self.control.next_pause(),
+            reason: reason.to_string(),
+            place: held.as_ref().and_then(|held| held.place()),
+            until: Some(Timestamp::now().plus(patience)),
+        };
+        let scopes = held.as_ref().map(|held| held.scopes()).unwrap_or_default();
+        let session = match Session::of(case, scopes, SHOWN) {
+            Ok(session) => session,
+            Err(error) => {
+                context.log(Level::Warning, format!("it cannot be paused: {}", error.what));
+                return Released { how: Release::Continue, by: None, value: Scripted::UNIT };
+            }
+        };
+        let frames = held.as_ref().map(|held| held.frames(&|source| case.scripts.text(source))).unwrap_or_default();
+        let since = Timestamp::now();
+        let number = pause.pause;
+        let (pause_told, pause) = (Box::new(pause.clone()), Mutex::new(pause));
+        let seat = Arc::new(Seat { pause, since, asks: Mutex::new(asks.clone()), session, frames: Mutex::new(frames) });
+        let look: Arc<dyn Fn() + Send + Sync> = Arc::new(move || drop(asks.send(Ask::Look)));
+        clock.on_advance(&look);
+        let (case_cancel, waker) = (context.cancel(), look.clone());
+        let _woken = case_cancel.on_raise(move || waker());
+        self.control.seat(&self.id, &seat);
+        context.publish(Fact::Paused(pause_told));
+        let mut waiting = Waiting { pausing: self, case, seat: &seat, asked, until: Some(began + patience), reminded: 0 };
+        let released = waiting.serve(&case_cancel, &mut held);
+        self.control.leave(&self.id, released.how);
+        let took = clock.now().saturating_duration_since(began).as_secs_f64();
+        context.publish(Fact::Resumed { pause: number, how: released.how, by: released.by.clone(), took });
+        released
+    }
+}
+
+struct Waiting<'a> {
+    pausing: &'a Pausing,
+    case: &'a Arc<Case>,
+    seat: &'a Arc<Seat>,
+    asked: Receiver<Ask>,
+    /// When it goes on by itself.
+    until: Option<Instant>,
+    /// How many of the reminders were given.
+    reminded: usize,
+}
+
+impl Waiting<'_> {
+    fn serve(&mut self, cancel: &Cancel, held: &mut Option<&mut Held<'_>>) -> Released {
+        let by_itself = |how| Released { how, by: None, value: Scripted::UNIT };
+        loop {
+            if cancel.is_raised() {
+                return by_itself(Release::Stopped);
+            }
+            let now = self.pausing.control.clock().now();
+            if self.until.is_some_and(|until| now >= until) {
+                return by_itself(Release::Expired);
+            }
+            self.remind(now);
+            let wait = self.until.map_or(LOOK_EVERY, |until| until.saturating_duration_since(now).min(LOOK_EVERY));
+            match self.asked.recv_timeout(wait) {
+                Ok(Ask::Release { how, by }) => return Released { how, by: Some(by), value: Scripted::UNIT },
+                Ok(Ask::Hold) => {
+                    self.until = None;
+                    locked(&self.seat.pause).until = None;
+                }
+                Ok(Ask::Evaluate { frame, text, by, cancel: stop, answer }) => {
+                    let said = self.evaluate(frame, &text, &by, &stop, held);
+                    let order = if let Answer::Release(order) = &said { Some(order.clone()) } else { None };
+                    match order.map(|order| self.ordered(order, frame, &by, &stop, held)) {
+                        None => drop(answer.send(said)),
+                        Some(Err(refused)) => drop(answer.send(refused)),
+                        Some(Ok(released)) => {
+                            drop(answer.send(said));
+                            return released;
+                        }
+                    }
+                }
+                Ok(Ask::Look) | Err(RecvTimeoutError::Timeout) => {}
+                // The seat keeps a sender as long as it is waited here.
+                Err(RecvTimeoutError::Disconnected) => return by_itself(Release::Stopped),
+            }
+        }
+    }
+
+    fn evaluate(&self, frame: usize, text: &str, by: &str, cancel: &Cancel, held: &mut Option<&mut Held<'_>>) -> Answer {
+        let told = Steering::Evaluated { frame, text: text.to_string() };
+        self.pausing.control.tell(Some(&self.pausing.id), by, told);
+        match held {
+            Some(held) => {
+                let answer = self.seat.session.evaluate_in(frame, text, cancel, Some(&mut **held));
+                self.seat.session.scope(frame, |scope| held.settle(frame, scope));
+                *locked(&self.seat.frames) = held.frames(&|source| self.case.scripts.text(source));
+                answer
+            }
+            None => self.seat.session.evaluate_in(frame, text, cancel, None),
+        }
+    }
+
+    /// What a person typed to let it go on; or what stands in the way.
+    fn ordered(
+        &self,
+        order: Order,
+        frame: usize,
+        by: &str,
+        cancel: &Cancel,
+        held: &mut Option<&mut Held<'_>>,
+    ) -> Result<Released, Answer> {
+        let released = |how, value| Ok(Released { how, by: Some(by.to_string()), value });
+        let place = held.as_ref().and_then(|held| held.place());
+        match (order, place) {
+            (Order::Fail, _) => released(Release::Continue, Scripted::UNIT),
+            (_, None) => Err(Answer::Help("no statement is held here: `continue` goes on".into())),
+            (Order::Retry, Some(_)) => released(Release::Retry, Scripted::UNIT),
+            (Order::Reload, Some(_)) => match self.readable() {
+                Ok(()) => released(Release::Reload, Scripted::UNIT),
+                Err(wrong) => Err(Answer::Help(wrong)),
+            },
+            (Order::Skip(text), Some(place)) => {
+                let value = match text.as_str() {
+                    "" => Scripted::UNIT,
+                    text => self.value_of(frame, text, cancel, held)?,
+                };
+                let shown = crate::script::shown_value(&value, 60);
+                let told = Steering::StatementSkipped { place: place.clone(), value: shown };
+                self.pausing.control.tell(Some(&self.pausing.id), by, told);
+                // It did not do everything that it was to do.
+                self.case.set_partial(&format!("{by} had the statement at {place} passed over"));
+                released(Release::Skip, value)
+            }
+        }
+    }
+
+    fn value_of(&self, frame: usize, text: &str, cancel: &Cancel, held: &mut Option<&mut Held<'_>>) -> Result<Scripted, Answer> {
+        let Some(held) = held else { return Ok(Scripted::UNIT) };
+        self.seat.session.value_in(frame, text, cancel, &mut **held)
+    }
+
+    /// Whether everything that the testcase is made of can be read again; what is wrong if not.
+    fn readable(&self) -> Result<(), String> {
+        let scripts = &self.case.scripts;
+        let mut seen: Vec<String> = locked(&self.seat.frames).iter().map(|frame| frame.place.file.clone()).collect();
+        seen.sort();
+        seen.dedup();
+        scripts.check_again(&seen)
+    }
+
+    /// Tells that the pause is about to end.
+    fn remind(&mut self, now: Instant) {
+        let Some(left) = self.until.map(|until| until.saturating_duration_since(now)) else { return };
+        let due = REMINDERS.iter().filter(|before| left <= **before).count();
+        let whole = self.pausing.control.patience();
+        if due > self.reminded {
+            self.reminded = due;
+            // A pause that is shorter than the warning needs none.
+            if REMINDERS[due - 1] < whole {
+                let text = format!("the pause of {} ends by itself in {}", self.pausing.id, show_duration(left));
+                self.case.context.log(Level::Warning, text);
+            }
+        }
+    }
+}
+
+impl Watch for Pausing {
+    fn wants(&self, _: &Case, ended: &Ended) -> bool {
+        ended.outcome.is_bad() && self.control.pauses(false, &self.names())
+    }
+
+    fn hold(&self, case: &Arc<Case>, held: &mut Held<'_>) -> Go {
+        let reason = format!("{}: {}", held.ended.outcome.word(), held.ended.reason);
+        *locked(&self.held) = true;
+        let released = self.wait(case, &reason, Some(held));
+        match released.how {
+            Release::Retry | Release::Skip | Release::Reload => *locked(&self.held) = false,
+            _ => {}
+        }
+        match released.how {
+            Release::Retry => Go::Again,
+            Release::Skip => Go::Over(released.value),
+            Release::Reload => {
+                *locked(&self.anew) = true;
+                Go::Anew
+            }
+            _ => Go::On,
+        }
+    }
+
+    fn pause(&self, case: &Arc<Case>, reason: &str) {
+        self.wait(case, reason, None);
+    }
+}
+
+/// Waits for a person at a point of the preparation, or of the run.
+pub fn at_point(control: &Control, case: &Arc<Case>, id: &CaseId, around: &Cancel, reason: &str) {
+    Pausing::new(control, id, Vec::new(), around).wait(case, reason, None);
+}

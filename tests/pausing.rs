@@ -1,0 +1,146 @@
+//! Pausing: a testcase that waits for a person, with everything still alive.
+
+use crate::support::plan::Bench;
+use crate::support::poll;
+use std::sync::Arc;
+use std::time::Duration;
+use xenrt::event::{Fact, Outcome, Release};
+use xenrt::repl::{Answer, Order, Value};
+use xenrt::run::{Control, Seat, Status};
+use xenrt::time::Cancel;
+
+/// Waits until something of this name is paused.
+fn seat(control: &Control, name: &str) -> Arc<Seat> {
+    poll::until(poll::patience(), || control.paused(name).ok()).unwrap()
+}
+
+/// Where everything stands: "a Paused, b Started".
+fn standing(control: &Control) -> String {
+    control.standing().iter().map(|s| format!("{} {}", s.id, s.status.word())).collect::<Vec<_>>().join(", ")
+}
+
+/// What an input gives, in one line.
+fn says(seat: &Seat, frame: usize, text: &str) -> String {
+    match seat.evaluate(frame, text, "jane", &Cancel::new()).unwrap() {
+        Answer::Value(Value::Line(line)) => line,
+        Answer::Failed { failure, .. } => format!("failed: {}", failure.message),
+        Answer::Release(order) => format!("{order:?}"),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_failure_waits_for_a_person_while_others_go_on() {
+    let person = |control: &Control, _: &_| {
+        let paused = seat(control, "a");
+        poll::until(poll::patience(), || standing(control).contains("b Finished").then_some(())).unwrap();
+        assert_eq!(standing(control), "b Finished, a Paused");
+        assert_eq!(paused.pause().reason, "failed: broken");
+        assert!(control.release("a", Release::Continue, "jane").unwrap());
+        assert!(!control.release("a", Release::Continue, "joe").unwrap(), "somebody was first");
+    };
+    let ran = Bench::new("p(a:f b)").variable("CLIOPTIONS/PAUSE_ON_FAIL/a", "yes").steered(person).run();
+    assert_eq!(ran.outcomes(), "a failed, b passed");
+    let resumed = ran.events.iter().find_map(|e| if let Fact::Resumed { how, by, .. } = &e.fact { Some((*how, by.clone())) } else { None });
+    assert_eq!(resumed, Some((Release::Continue, Some("jane".into()))));
+}
+
+#[test]
+fn what_is_decided_during_a_pause_counts_for_what_follows() {
+    type Do = fn(&Control);
+    let rows: [(&str, Do, &str); 4] = [
+        ("s(a:f! b)", |_| (), "a failed, b blocked by a"),
+        ("s(a:f! b)", |c| c.set_blocker("a", false, "jane").unwrap(), "a failed, b passed"),
+        ("s(a:f! b)", |c| c.set_result("a", Outcome::Passed, "jane").unwrap(), "a failed, b passed"),
+        ("s(a:f b)", |c| c.end_run("jane"), "a failed, b not run for jane"),
+    ];
+    for (shape, decide, expected) in rows {
+        let person = move |control: &Control, _: &_| {
+            seat(control, "a");
+            decide(control);
+            assert_eq!(control.release_all(Release::Continue, "jane").len(), 1);
+        };
+        let ran = Bench::new(shape).variable("POF_ALL", "yes").steered(person).run();
+        assert_eq!(ran.outcomes(), expected);
+        assert_eq!(ran.summary().verdict(), ran.verdict, "{expected}");
+    }
+}
+
+#[test]
+fn a_pause_ends_by_itself_unless_it_is_held() {
+    let hour = Duration::from_hours(1);
+    let ran = Bench::new("s(a:f b:f)")
+        .variable("POF_ALL", "yes")
+        .steered(move |control, clock| {
+            seat(control, "a");
+            clock.advance(23 * hour);
+            assert_eq!(control.standing()[0].status, Status::Paused);
+            clock.advance(2 * hour);
+            seat(control, "b");
+            assert!(control.hold("b", "jane").unwrap());
+            clock.advance(1000 * hour);
+            assert_eq!(standing(control), "a Finished, b Indefinite");
+            assert!(control.release("b", Release::Continue, "jane").unwrap());
+        })
+        .run();
+    assert_eq!(ran.outcomes(), "a failed, b failed");
+    let how: Vec<Release> =
+        ran.events.iter().filter_map(|e| if let Fact::Resumed { how, .. } = &e.fact { Some(*how) } else { None }).collect();
+    assert_eq!(how, [Release::Expired, Release::Continue]);
+}
+
+const TEST: &str = r#"
+import "lib" as lib;
+fn helper(list, factor) {
+    let sum = 0;
+    let halves = list.map(|n| {
+        let twice = n * factor;
+        lib::half(twice)
+    });
+    for half in halves { sum += half; }
+    sum
+}
+fn run(args) {
+    let all = [2, 4, 6];
+    let factor = 2;
+    let sum = helper(all, factor);
+    log(`sum ${sum}`);
+}
+"#;
+
+const LIB: &str = r#"
+fn half(n) {
+    let limit = 10;
+    let parts = [n / 2];
+    if n > limit { fail(`${n} is too much`); }
+    parts[0]
+}
+"#;
+
+#[test]
+fn a_failing_statement_is_held_with_every_frame_alive() {
+    let person = |control: &Control, _: &_| {
+        let held = seat(control, "t");
+        let frames = held.frames();
+        let named: Vec<String> = frames.iter().map(|f| format!("{}:{}", f.function, f.place.line)).collect();
+        assert_eq!(named, ["half:5", "closure:7", "helper:5", "run:15"]);
+        let locals: Vec<String> =
+            frames[0].locals.iter().map(|l| format!("{}={}", l.name, l.value)).collect();
+        assert_eq!(locals, ["parts=[6]", "limit=10", "n=12"]);
+        assert_eq!(says(&held, 0, "n + limit"), "22");
+        assert_eq!(says(&held, 1, "twice"), "12");
+        assert_eq!(says(&held, 3, "all"), "[2, 4, 6]");
+        assert_eq!(says(&held, 3, "let z = factor * 10; z"), "20");
+        assert_eq!(says(&held, 3, "z + 1"), "21");
+        assert_eq!(says(&held, 0, "nosuch"), "failed: no variable `nosuch`");
+        assert_eq!(says(&held, 0, "fail(\"mine\")"), "failed: mine");
+        assert_eq!(says(&held, 0, "half(4)"), "2", "a function of the module that is held");
+        assert_eq!(says(&held, 0, "limit = 100; limit"), "100");
+        assert_eq!(says(&held, 0, "retry"), format!("{:?}", Order::Retry));
+    };
+    let bench = Bench::files(&[("t.rhai", TEST), ("lib.rhai", LIB)]);
+    let ran = bench.variable("CLIOPTIONS/PAUSE_ON_FAIL/ALL", "yes").steered(person).run();
+    assert_eq!(ran.outcomes(), "t passed");
+    let said = ran.events.iter().any(|e| matches!(&e.fact, Fact::Logged { text, .. } if text == "sum 12"));
+    assert!(said, "{:?}", ran.events);
+}
