@@ -53,7 +53,7 @@ struct Now {
     cancel: Cancel,
     calls: VecDeque<Call>,
     /// What is being done right now, oldest first: what a time limit cut short.
-    running: Vec<(u64, String)>,
+    running: Vec<(u64, String, Instant)>,
     /// The second that is being counted, and how often progress was told in it.
     progress: (Instant, u32),
 }
@@ -180,6 +180,7 @@ impl Context {
                 Some(machine) => format!("`{what}` on {machine}"),
                 None => format!("`{what}`"),
             },
+            clock,
         ));
         self.publish(Fact::ActionStarted { action: number, machine: machine.map(str::to_string), what: what.clone() });
         let result = work(&action);
@@ -192,7 +193,7 @@ impl Context {
         let mut now = self.lock();
         // What a limit cut short stays, so that whoever judges can say what was waited for.
         if result.is_ok() || !now.cancel.is_raised() {
-            now.running.retain(|(n, _)| *n != number);
+            now.running.retain(|(n, ..)| *n != number);
         }
         if let Some(machine) = machine {
             if now.calls.len() == CALLS_KEPT {
@@ -210,7 +211,12 @@ impl Context {
 
     /// What was being done on a machine (or waited for) when the limit struck, if anything: the innermost.
     pub fn doing(&self) -> Option<String> {
-        self.lock().running.last().map(|(_, what)| what.clone())
+        self.lock().running.last().map(|(_, what, _)| what.clone())
+    }
+
+    /// The same, and for how long.
+    pub fn doing_since(&self) -> Option<(String, Duration)> {
+        self.lock().running.last().map(|(_, what, since)| (what.clone(), since.elapsed()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Now> {

@@ -26,9 +26,11 @@ pub mod toolstack;
 pub mod lab;
 pub mod script;
 
+pub mod repl;
+
 pub mod run;
 
-pub mod repl;
+pub mod interact;
 
 pub mod sim;
 

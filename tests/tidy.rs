@@ -22,9 +22,10 @@ const ROOMS: &[&str] = &[
     "wire",
     "toolstack", // what a script holds
     "lab",
-    "script", // running
+    "script",
+    "repl", // running
     "run",
-    "repl", // known to the edge only
+    "interact", // known to the edge only
     "sim",  // the edge
     "cli",
 ];
@@ -41,17 +42,20 @@ const APART: &[(&str, &str, &str)] = &[
 /// Outside things and the only files (or rooms, ending in `/`) that may name them.
 const DOORS: &[(&str, &[&str])] = &[
     ("annotate_snippets", &["report/card.rs"]),
-    ("axum", &["sim/", "wire/serve.rs"]),
-    ("base64", &["wire/", "toolstack/xapi/", "sim/", "lab/"]),
+    ("axum", &["interact/server.rs", "sim/", "wire/serve.rs"]),
+    ("base64", &["interact/server.rs", "wire/", "toolstack/xapi/", "sim/", "lab/"]),
     ("bytes", &["sim/", "wire/"]),
     ("clap", &["cli/"]),
     ("clap_complete", &["cli/xrt/completions.rs"]),
     ("comfy_table", &["cli/table.rs"]),
     ("csv", &["script/api/data.rs"]),
     ("ctrlc", &["cli/signals.rs"]),
+    ("dxr", &["interact/"]),
     ("futures_util", &["sim/", "wire/"]),
     ("globset", &["sequence/only.rs"]),
     ("humantime", &["unit.rs", "time.rs"]),
+    ("hyper", &["interact/server.rs"]),
+    ("hyper_util", &["interact/server.rs"]),
     ("include_dir", &["script/", "sequence/load.rs"]),
     ("indicatif", &["report/live.rs"]),
     ("jiff", &["time.rs"]),
@@ -79,11 +83,11 @@ const DOORS: &[(&str, &[&str])] = &[
     ("statrs", &["metric/samples.rs"]),
     ("strsim", &["name.rs"]),
     ("tar", &["sim/"]),
-    ("tokio", &["wire/http.rs", "sim/", "wire/serve.rs"]),
+    ("tokio", &["interact/server.rs", "wire/http.rs", "sim/", "wire/serve.rs"]),
     ("tokio_rustls", &["sim/"]),
     ("tracing_subscriber", &["cli/mod.rs"]),
     ("unicode_width", &["report/text.rs"]),
-    ("uuid", &["sim/"]),
+    ("uuid", &["interact/server.rs", "sim/"]),
     ("walkdir", &["lab/", "script/", "sequence/load.rs"]),
     ("std::env", &["cli/mod.rs", "time.rs"]),
     ("process::exit", &["cli/signals.rs"]),

@@ -9,6 +9,7 @@ mod hosts;
 mod signals;
 mod table;
 mod variables;
+pub mod xenrt;
 pub mod xrt;
 
 use crate::error::{Error, Exit, Kind, Result, Whereabouts};
@@ -86,6 +87,11 @@ impl Io {
     pub fn state_dir(&self) -> PathBuf {
         let base = self.env("XDG_STATE_HOME").map_or_else(|| self.home().join(".local/state"), PathBuf::from);
         base.join("xenrt")
+    }
+
+    /// Where the runs that go on on this machine can be found by the ports they listen at.
+    pub fn runs_dir(&self) -> PathBuf {
+        self.state_dir().join("runs")
     }
 
     /// Where a person's settings stand, by the same specification.

@@ -4,6 +4,7 @@ use super::highlight::KEYWORDS;
 use super::scan::{Sort as Word, Token, tokens};
 use crate::script::{Entry, Manual, Sort, shown_value};
 use rhai::{Dynamic, Map, Scope};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -11,7 +12,7 @@ use std::ops::Range;
 const VALUE_SHOWN: usize = 60;
 
 /// Something that may stand in place of a part of the input.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
     pub range: Range<usize>,
     pub text: String,

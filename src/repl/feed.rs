@@ -2,7 +2,8 @@
 
 use super::interrupts::Interrupts;
 use super::screen::Screen;
-use super::session::{Answer, Session};
+use super::prompt::Talker;
+use super::session::Answer;
 use crate::error::{Blame, Error, Exit, Kind, Result};
 use crate::event::{Criteria, Judgement, Tested};
 use crate::time::Cancel;
@@ -18,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// The lines cannot be read.
-pub fn feed(session: &Session, screen: &Screen, interrupts: &Interrupts, lines: impl BufRead + Send + 'static) -> Result<Exit> {
+pub fn feed(talker: &dyn Talker, screen: &Screen, interrupts: &Interrupts, lines: impl BufRead + Send + 'static) -> Result<Exit> {
     let lines = reader(lines)?;
     let leave = interrupts.leave();
     let mut text = String::new();
@@ -39,12 +40,12 @@ pub fn feed(session: &Session, screen: &Screen, interrupts: &Interrupts, lines: 
         if let Some(line) = line {
             text.push_str(&line);
             text.push('\n');
-            if session.is_incomplete(text.trim_end_matches('\n')) {
+            if talker.is_incomplete(text.trim_end_matches('\n')) {
                 continue;
             }
         }
         let input = std::mem::take(&mut text);
-        match once(session, screen, interrupts, input.trim_end_matches('\n')) {
+        match once(talker, screen, interrupts, input.trim_end_matches('\n')) {
             Some(exit) => return Ok(exit),
             None if is_over => return Ok(Exit::Passed),
             None => {}
@@ -53,9 +54,9 @@ pub fn feed(session: &Session, screen: &Screen, interrupts: &Interrupts, lines: 
 }
 
 /// Evaluates an input and shows what came of it; how the process ends with it, if it does.
-pub fn once(session: &Session, screen: &Screen, interrupts: &Interrupts, text: &str) -> Option<Exit> {
+pub fn once(talker: &dyn Talker, screen: &Screen, interrupts: &Interrupts, text: &str) -> Option<Exit> {
     let cancel = Cancel::new();
-    let answer = interrupts.running(&cancel, || session.evaluate(text, &cancel));
+    let answer = interrupts.running(&cancel, || talker.evaluate(text, &cancel));
     screen.answer(&answer);
     match answer {
         Answer::Nothing | Answer::Value(_) | Answer::Help(_) | Answer::Release(_) => None,

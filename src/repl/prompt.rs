@@ -1,6 +1,7 @@
 //! The prompt on a terminal: the line editor, told what a session knows.
 
-use super::highlight::Paint;
+use super::complete::Candidate;
+use super::highlight::{Paint, Stretch};
 use super::interrupts::Interrupts;
 use super::screen::{Screen, Tone};
 use super::session::{Answer, Session};
@@ -29,12 +30,47 @@ const WAITING: usize = 1000;
 
 const MENU: &str = "completion";
 
+/// What a prompt talks to: a session here, or one at the other end of a connection.
+pub trait Talker: Send + Sync {
+    /// Whether an input needs more lines.
+    fn is_incomplete(&self, text: &str) -> bool;
+    fn highlight(&self, text: &str) -> Vec<Stretch>;
+    /// What may stand at byte `at` of an input.
+    fn complete(&self, text: &str, at: usize) -> Vec<Candidate>;
+    /// Evaluates an input, until its end or until `cancel` is raised.
+    fn evaluate(&self, text: &str, cancel: &Cancel) -> Answer;
+    /// What stands before the input.
+    fn name(&self) -> String;
+}
+
+impl Talker for Session {
+    fn is_incomplete(&self, text: &str) -> bool {
+        Session::is_incomplete(self, text)
+    }
+
+    fn highlight(&self, text: &str) -> Vec<Stretch> {
+        Session::highlight(self, text)
+    }
+
+    fn complete(&self, text: &str, at: usize) -> Vec<Candidate> {
+        Session::complete(self, 0, text, at)
+    }
+
+    fn evaluate(&self, text: &str, cancel: &Cancel) -> Answer {
+        Session::evaluate(self, text, cancel)
+    }
+
+    fn name(&self) -> String {
+        "xrt".into()
+    }
+}
+
 /// Reads inputs from the terminal and evaluates them, until the person leaves.
 ///
 /// # Errors
 /// The terminal cannot be read.
 pub fn talk(
-    session: &Arc<Session>,
+    talker: &Arc<dyn Talker>,
     screen: &Arc<Screen>,
     interrupts: &Interrupts,
     terminal: OwnedFd,
@@ -43,22 +79,22 @@ pub fn talk(
     let _kept = Kept::new(terminal);
     let printer = ExternalPrinter::new(WAITING);
     let above = printer.sender();
-    let mut editor = editor(session, screen, interrupts).with_external_printer(printer);
+    let mut editor = editor(talker, screen, interrupts).with_external_printer(printer);
     match remembered(history) {
         Ok(history) => editor = editor.with_history(Box::new(history)),
         Err(error) => screen.aside(Tone::Warning, &format!("warning: no history: {}", error.what)),
     }
     loop {
-        match read(&mut editor, screen, interrupts, &above)? {
+        match read(&mut editor, &**talker, screen, interrupts, &above)? {
             Signal::Success(text) => {
                 // Now, not at the end: what was typed outlives a killed prompt.
                 if let Err(error) = editor.sync_history() {
                     tracing::debug!("the history is not written: {error}");
                 }
                 let cancel = Cancel::new();
-                let answer = interrupts.running(&cancel, || session.evaluate(&text, &cancel));
+                let answer = interrupts.running(&cancel, || talker.evaluate(&text, &cancel));
                 screen.answer(&answer);
-                if matches!(answer, Answer::Quit) {
+                if matches!(answer, Answer::Quit | Answer::Release(_)) {
                     return Ok(());
                 }
             }
@@ -68,14 +104,14 @@ pub fn talk(
     }
 }
 
-fn read(editor: &mut Reedline, screen: &Screen, interrupts: &Interrupts, above: &SyncSender<String>) -> Result<Signal> {
+fn read(editor: &mut Reedline, talker: &dyn Talker, screen: &Screen, interrupts: &Interrupts, above: &SyncSender<String>) -> Result<Signal> {
     screen.open(above.clone());
-    let signal = interrupts.waiting(|| editor.read_line(&Left));
+    let signal = interrupts.waiting(|| editor.read_line(&Left(talker.name())));
     screen.close();
     signal.map_err(|e| Error::new(Kind::Refused, "cannot read from the terminal").blame(Blame::User).because(e))
 }
 
-fn editor(session: &Arc<Session>, screen: &Screen, interrupts: &Interrupts) -> Reedline {
+fn editor(talker: &Arc<dyn Talker>, screen: &Screen, interrupts: &Interrupts) -> Reedline {
     let menu = ColumnarMenu::default().with_name(MENU).with_columns(1).with_marker("> ");
     let mut keys = default_emacs_keybindings();
     let complete = vec![ReedlineEvent::Menu(MENU.into()), ReedlineEvent::MenuNext];
@@ -85,9 +121,9 @@ fn editor(session: &Arc<Session>, screen: &Screen, interrupts: &Interrupts) -> R
     let has_colour = screen.has_colour();
     let hint = if has_colour { Style::new().fg(Color::DarkGray) } else { Style::new() };
     Reedline::create()
-        .with_validator(Box::new(Ours(session.clone())))
-        .with_highlighter(Box::new(Ours(session.clone())))
-        .with_completer(Box::new(Ours(session.clone())))
+        .with_validator(Box::new(Ours(talker.clone())))
+        .with_highlighter(Box::new(Ours(talker.clone())))
+        .with_completer(Box::new(Ours(talker.clone())))
         .with_hinter(Box::new(DefaultHinter::default().with_style(hint)))
         .with_menu(ReedlineMenu::EngineCompleter(Box::new(menu)))
         .with_quick_completions(true)
@@ -111,7 +147,7 @@ fn remembered(path: &Path) -> Result<FileBackedHistory> {
 }
 
 /// A session as the line editor asks it.
-struct Ours(Arc<Session>);
+struct Ours(Arc<dyn Talker>);
 
 impl Validator for Ours {
     fn validate(&self, text: &str) -> ValidationResult {
@@ -122,7 +158,7 @@ impl Validator for Ours {
 impl Highlighter for Ours {
     fn highlight(&self, text: &str, _: usize) -> StyledText {
         let mut styled = StyledText::new();
-        for stretch in self.0.highlight(0, text) {
+        for stretch in self.0.highlight(text) {
             styled.push((style(stretch.paint), text[stretch.range].to_string()));
         }
         styled
@@ -149,16 +185,16 @@ impl Completer for Ours {
             span: Span::new(candidate.range.start, candidate.range.end),
             ..Suggestion::default()
         };
-        CompletionResult::fresh(self.0.complete(0, text, at).into_iter().map(suggestion).collect::<Vec<_>>())
+        CompletionResult::fresh(self.0.complete(text, at).into_iter().map(suggestion).collect::<Vec<_>>())
     }
 }
 
 /// What stands before the input.
-struct Left;
+struct Left(String);
 
 impl reedline::Prompt for Left {
     fn render_prompt_left(&self) -> Cow<'_, str> {
-        "xrt".into()
+        self.0.as_str().into()
     }
 
     fn render_prompt_right(&self) -> Cow<'_, str> {

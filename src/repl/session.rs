@@ -192,8 +192,8 @@ impl Session {
         complete(text, at, &Names { manual: &self.manual, variables: scope, functions, modules, lab: &|thing| self.names(thing) })
     }
 
-    pub fn highlight(&self, frame: usize, text: &str) -> Vec<Stretch> {
-        let Ok(defined) = self.frame(frame).try_lock() else { return highlight(text, |_| false, |_| false) };
+    pub fn highlight(&self, text: &str) -> Vec<Stretch> {
+        let Ok(defined) = self.frame(0).try_lock() else { return highlight(text, |_| false, |_| false) };
         let is_ours = |name: &str| defined.functions.iter().any(|(n, _)| n == name);
         let is_known = |name: &str| self.manual.entries().iter().any(|e| e.name == name && e.sort != Sort::Key);
         highlight(text, |name| defined.scope.contains(name), |name| is_ours(name) || is_known(name))

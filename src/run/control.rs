@@ -8,11 +8,13 @@
 //! an error, and so is what cannot be.
 
 use super::pause::{Ask, Seat};
+use crate::context::Context;
 use crate::error::{Blame, Error, Kind, Result};
 use crate::event::{Bus, Fact, Outcome, Pause, Release, Steering};
 use crate::name::{CaseId, did_you_mean};
 use crate::script::{Level, Trails};
 use crate::time::{Cancel, Clock, Stop, Timestamp};
+use crate::unit::show_duration;
 use crate::vars::{Live, is_secret};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,6 +54,7 @@ struct Running {
     status: Status,
     cancel: Cancel,
     trails: Trails,
+    context: Context,
     seat: Option<Arc<Seat>>,
 }
 
@@ -101,6 +104,16 @@ pub struct Standing {
     pub pause: Option<(Pause, Timestamp)>,
 }
 
+/// A thread of a testcase: where it stands, and what the testcase waits for.
+pub struct ThreadStanding {
+    pub id: CaseId,
+    /// Empty for the testcase's own.
+    pub thread: String,
+    /// The outermost function first.
+    pub levels: Vec<Level>,
+    pub doing: Option<String>,
+}
+
 /// A testcase's place in the control, given back when it is dropped.
 pub struct Place {
     control: Control,
@@ -126,14 +139,15 @@ impl Control {
         self.lock().planned.extend(ids);
     }
 
-    /// Something begins. `cancel` stops it; `trails` say where it stands.
-    pub fn begin(&self, id: &CaseId, cancel: &Cancel, trails: &Trails) -> Place {
+    /// Something begins. `cancel` stops it; `trails` say where it stands, `context` what it waits for.
+    pub fn begin(&self, id: &CaseId, cancel: &Cancel, trails: &Trails, context: &Context) -> Place {
         trails.arm(self.is_armed());
         let running = Running {
             since: Timestamp::now(),
             status: Status::Started,
             cancel: cancel.clone(),
             trails: trails.clone(),
+            context: context.clone(),
             seat: None,
         };
         self.lock().running.insert(id.clone(), running);
@@ -392,12 +406,17 @@ impl Control {
     }
 
     /// Where each thread of everything that runs stands, the outermost function first.
-    pub fn stacks(&self) -> Vec<(CaseId, String, Vec<Level>)> {
-        let trails: Vec<(CaseId, Trails)> = self.lock().running.iter().map(|(id, r)| (id.clone(), r.trails.clone())).collect();
-        let each = |(id, trails): (CaseId, Trails)| {
-            trails.standing().into_iter().map(move |(thread, levels)| (id.clone(), thread, levels)).collect::<Vec<_>>()
+    pub fn stacks(&self) -> Vec<ThreadStanding> {
+        let state = self.lock();
+        let running: Vec<(CaseId, Trails, Context)> =
+            state.running.iter().map(|(id, running)| (id.clone(), running.trails.clone(), running.context.clone())).collect();
+        drop(state);
+        let each = |(id, trails, context): (CaseId, Trails, Context)| {
+            let doing = context.doing_since().map(|(what, since)| format!("{what}, for {}", show_duration(since)));
+            let thread = move |(thread, levels)| ThreadStanding { id: id.clone(), thread, levels, doing: doing.clone() };
+            trails.standing().into_iter().map(thread).collect::<Vec<_>>()
         };
-        trails.into_iter().flat_map(each).collect()
+        running.into_iter().flat_map(each).collect()
     }
 
     /// Tells the stream who did what.

@@ -63,7 +63,7 @@ pub fn run(walk: &Walk<'_>, planned: &PlannedCase, turn: Turn<'_>) -> Told {
     let names = planned.names(&Catalog::new(runner.scripts.clone()));
     let pausing = Arc::new(Pausing::new(&runner.control, &planned.id, names, turn.standing.cancel));
     let case = Arc::new(case.at(aim, planned.place.clone()).watched(pausing.clone()));
-    let _place = runner.control.begin(&planned.id, &cancel, &case.trails);
+    let _place = runner.control.begin(&planned.id, &cancel, &case.trails, &context);
     let mut life = Life { walk, planned, turn, limit, case: &case, pausing: &pausing, script: None };
     let End { ended, block, is_unfit } =
         catch_unwind(AssertUnwindSafe(|| life.live())).unwrap_or_else(|panic| End::of(plain(&context, &panicked(&*panic))));

@@ -43,7 +43,7 @@ pub mod tap;
 
 pub use baseline::Reader as BaselineReader;
 pub use check::check_sequences;
-pub use control::{Control, Standing, Status};
+pub use control::{Control, Standing, Status, ThreadStanding};
 pub use history::History;
 pub use outline::{Branch, Counts, Leaf, Outline, Part, Remark, Times};
 pub use past::Past;
@@ -107,6 +107,8 @@ pub struct Settings {
     pub baselines: Baselines,
     /// What a person is to be told when it begins.
     pub notices: Vec<String>,
+    /// Where whoever wants to steer it is listened to.
+    pub listening: Option<String>,
     /// Set when the run has been going on before.
     pub resumed: Option<Resumed>,
 }
@@ -164,6 +166,9 @@ impl Runner {
     fn rounds(&self, shared: &Shared<'_>, first: &Plan, further: &mut dyn Iterator<Item = Plan>) -> Verdict {
         let clock = Instant::now();
         self.bus.publish(None, self.begins(first));
+        if let Some(address) = self.settings.listening.clone() {
+            self.bus.publish(None, Fact::Listening { address });
+        }
         for text in self.settings.notices.clone() {
             self.bus.publish(None, Fact::Logged { level: Level::Warning, text });
         }

@@ -8,6 +8,7 @@
 
 use super::tls::{Inspector, Trust, Warn};
 use crate::error::{Blame, Error, Kind, Result};
+use crate::secret::Secret;
 use crate::time::Cancel;
 use bytes::Bytes;
 use futures_util::future::{Either, select};
@@ -44,10 +45,19 @@ pub struct Way {
     pub warn: Warn,
 }
 
+impl Way {
+    /// A server without TLS, which answers soon or not at all.
+    pub fn plain(origin: String) -> Way {
+        Way { origin, trust: Trust { policy: super::ssh::HostKeys::Strict, record: None }, connect_timeout: Duration::from_secs(10), warn: Arc::new(|_| ()) }
+    }
+}
+
 /// One server. Shared by threads; calls run side by side.
 pub struct Http {
     client: Client,
     origin: String,
+    /// A name and a password that go with each request.
+    login: Option<(String, Secret)>,
     peer: Peer,
 }
 
@@ -113,7 +123,13 @@ impl Http {
             .user_agent(concat!("xenrt/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|e| Error::new(Kind::Internal, "HTTP cannot be set up").because(e))?;
-        Ok(Http { client, origin, peer: Peer { machine, inspector } })
+        Ok(Http { client, origin, login: None, peer: Peer { machine, inspector } })
+    }
+
+    /// The same, which says who it is with each POST (RFC 7617).
+    #[must_use]
+    pub fn with_login(self, user: &str, password: Secret) -> Http {
+        Http { login: Some((user.to_string(), password)), ..self }
     }
 
     pub fn origin(&self) -> &str {
@@ -131,7 +147,11 @@ impl Http {
     /// See [`Fault`].
     pub fn post(&self, path: &str, content: &str, body: Vec<u8>, most: usize, cancel: &Cancel) -> Result<Answer, Fault> {
         let runtime = runtime()?;
-        let (request, peer) = (self.client.post(self.url(path)).header(CONTENT_TYPE, content).body(body), self.peer.clone());
+        let mut request = self.client.post(self.url(path)).header(CONTENT_TYPE, content).body(body);
+        if let Some((user, password)) = &self.login {
+            request = request.basic_auth(user, Some(password.reveal()));
+        }
+        let peer = self.peer.clone();
         // All of it on the runtime's thread: the connection is free again before the caller goes on.
         let mut sending = Sending(runtime.spawn(async move {
             let response = peer.judge(request.send().await)?;

@@ -252,6 +252,7 @@ impl Bench {
             variables: Variables::default().into(),
             baselines: xenrt::metric::Baselines::default(),
             notices: Vec::new(),
+            listening: None,
             resumed: None,
         };
         let (lab, further, sinks) = (Lab::default(), Vec::new(), Vec::new());
@@ -342,8 +343,12 @@ impl Bench {
         let people: Vec<_> = people
             .into_iter()
             .map(|person| {
-                let (control, clock) = (control.clone(), clock.clone());
-                std::thread::spawn(move || person(&control, &clock))
+                let (control, clock, cancel) = (control.clone(), clock.clone(), cancel.clone());
+                // One who finds something wrong leaves nobody waiting.
+                std::thread::spawn(move || {
+                    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| person(&control, &clock)));
+                    done.inspect_err(|_| cancel.raise(Stop::User)).unwrap();
+                })
             })
             .collect();
         let runner = Runner { settings, lab: Arc::new(lab), scripts, bus, cancel, control };

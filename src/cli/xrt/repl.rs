@@ -8,7 +8,7 @@ use crate::cli::{Io, signals, table};
 use crate::context::Context;
 use crate::error::{Error, Exit, Kind, Result, Whereabouts};
 use crate::event::{Bus, Event, Sink};
-use crate::repl::{Happenings, Interrupts, Limits, Screen, Session, Tone, feed, once, talk};
+use crate::repl::{Happenings, Interrupts, Limits, Screen, Session, Tone, Talker, feed, once, talk};
 use crate::report::Verbosity;
 use crate::secret::Mask;
 use crate::time::{Cancel, Timestamp};
@@ -94,13 +94,14 @@ pub fn run(io: &Io, args: &ReplArgs) -> Result<Exit> {
     let interrupts = Interrupts::default();
     listen(&interrupts, is_prompt.then(|| screen.clone()));
     let work = || match &args.eval {
-        Some(code) => Ok(once(&session, &screen, &interrupts, code).unwrap_or(Exit::Passed)),
+        Some(code) => Ok(once(&*session, &screen, &interrupts, code).unwrap_or(Exit::Passed)),
         None if is_prompt => {
             greet(&screen, &attached);
             let terminal = std::io::stdin().as_fd().try_clone_to_owned().at("use the terminal")?;
-            talk(&session, &screen, &interrupts, terminal, &io.state_dir().join("history")).map(|()| Exit::Passed)
+            let talker: Arc<dyn Talker> = session.clone();
+            talk(&talker, &screen, &interrupts, terminal, &io.state_dir().join("history")).map(|()| Exit::Passed)
         }
-        None => feed(&session, &screen, &interrupts, std::io::BufReader::new(std::io::stdin())),
+        None => feed(&*session, &screen, &interrupts, std::io::BufReader::new(std::io::stdin())),
     };
     // Even a fault of ours does not forget the clean-ups.
     let ended = catch_unwind(AssertUnwindSafe(work))

@@ -11,9 +11,12 @@ use crate::cli::hosts::Attached;
 use crate::cli::variables::VariableArgs;
 use crate::cli::{Io, signals};
 use crate::diagnostic::Diagnostic;
+use crate::context::Context;
 use crate::error::{Blame, Error, Exit, Kind, Result};
 use crate::event::log::LogSink;
 use crate::event::{Bus, Fact, Level, Sink, Verdict};
+use crate::interact::{self, Desk, Remembered, Right, Server};
+use crate::lab::Lab;
 use crate::lab::prepare::record;
 use crate::report::{self, Reports, Verbosity};
 use crate::run::{Control, Plan, Runner, Settings};
@@ -21,8 +24,10 @@ use crate::script::{Catalog, Testcase};
 use crate::secret::Mask;
 use crate::sequence::load;
 use crate::time::{Cancel, Clock, Stop};
+use crate::vars::{Layer, Variables};
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +69,9 @@ pub struct RunArgs {
     pub perf: PerfArgs,
     #[command(flatten)]
     pub variables: VariableArgs,
+
+    #[command(flatten)]
+    pub pausing: PausingArgs,
 
     /// Do not fetch logs from the machines after a failure
     #[arg(long, help_heading = "Running")]
@@ -113,6 +121,38 @@ pub struct RunArgs {
 
     #[command(flatten)]
     pub common: Common,
+}
+
+/// When a testcase waits for a person, and where that person is listened to.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Pausing")]
+pub struct PausingArgs {
+    /// Have this testcase wait for a person when it fails, at the very statement; ALL for every one. May be repeated
+    #[arg(long, value_name = "TESTCASE")]
+    pub pause_on_fail: Vec<String>,
+
+    /// Have this testcase wait for a person when it passes; ALL for every one. May be repeated
+    #[arg(long, value_name = "TESTCASE")]
+    pub pause_on_pass: Vec<String>,
+
+    /// Where to listen for xenrt interact; of another machine's address, everybody who has the token may steer the run
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0", env = "XRT_INTERACT_LISTEN")]
+    pub interact_listen: String,
+}
+
+impl PausingArgs {
+    /// Sets the variables that the options mean.
+    ///
+    /// # Errors
+    /// As [`Variables::set`].
+    fn set(&self, variables: &mut Variables) -> Result<()> {
+        for (tree, names) in [("PAUSE_ON_FAIL", &self.pause_on_fail), ("PAUSE_ON_PASS", &self.pause_on_pass)] {
+            for name in names {
+                variables.set(Layer::Flag, &format!("CLIOPTIONS/{tree}/{name}"), "yes")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// How much at a time, how long, and how often.
@@ -213,15 +253,35 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
         variables: variables.into(),
         baselines,
         notices,
+        listening: None,
         resumed,
     };
     let control = Control::new(bus.clone(), settings.variables.clone(), Clock::default());
+    let listening = listen(io, &args.pausing, (&control, &lab), &settings.results)?;
+    let settings = Settings { listening: Some(listening.0.address().to_string()), ..settings };
     let runner = Runner { settings, lab, scripts, bus, cancel, control };
     let verdict = runner.run_until_failure(&plan, &mut *further);
+    drop(listening);
     left_behind(args, &runner.settings.results).into_iter().for_each(|text| io.say(&text));
     // The reports that are made now need the room.
     drop((plan, further));
     ended(io, verdict, stream.close())
+}
+
+/// Listens for whoever wants to steer the run, and says where.
+fn listen(io: &Io, args: &PausingArgs, (control, lab): (&Control, &Arc<Lab>), results: &Path) -> Result<(Server, Remembered)> {
+    let wrong = || Error::new(Kind::Malformed, format!("`{}` is no address to listen on", args.interact_listen)).blame(Blame::User);
+    let at = args.interact_listen.to_socket_addrs().ok().and_then(|mut all| all.next());
+    let at = at.ok_or_else(|| wrong().help("as in 127.0.0.1:0, where 0 is any port that is free"))?;
+    let context = Context::new(control.bus().clone(), None, results.to_path_buf(), Cancel::new());
+    let desk = Desk::new(control.clone(), lab.clone(), context, results.join("events.jsonl"));
+    let server = Server::start(at, desk)?;
+    let url = server.url(Right::Steer);
+    for (file, url) in [(interact::URL, &url), (interact::READ_ONLY, &server.url(Right::Look))] {
+        interact::write(&results.join(file), &format!("{}\n", url.url()))?;
+    }
+    let remembered = interact::remember(&io.runs_dir(), server.address().port(), &url.url())?;
+    Ok((server, remembered))
 }
 
 /// How the process ends: by the verdict, unless something could not be written. That may have been the only sign of a failure, so it is
@@ -274,6 +334,7 @@ impl RunArgs {
         let mut variables = self.variables.load(io)?;
         self.selection.set(&mut variables)?;
         attached.map(|attached| attached.set(&mut variables)).transpose()?;
+        self.pausing.set(&mut variables)?;
         if let Some(file) = &self.selection.sequence.sequence {
             if let Some(word) = self.words.first() {
                 let error = Error::new(Kind::Malformed, format!("`{word}`: a sequence takes no arguments")).blame(Blame::User);
