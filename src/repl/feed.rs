@@ -59,8 +59,8 @@ pub fn once(talker: &dyn Talker, screen: &Screen, interrupts: &Interrupts, text:
     let answer = interrupts.running(&cancel, || talker.evaluate(text, &cancel));
     screen.answer(&answer);
     match answer {
-        Answer::Nothing | Answer::Value(_) | Answer::Help(_) | Answer::Release(_) => None,
-        Answer::Quit => Some(Exit::Passed),
+        Answer::Nothing | Answer::Value(_) | Answer::Help(_) => None,
+        Answer::Quit | Answer::Release(_) => Some(Exit::Passed),
         Answer::Stopped { .. } => Some(Exit::Stopped),
         Answer::Skipped(_) => Some(Exit::NothingRan),
         Answer::Failed { is_syntax: true, .. } => Some(Exit::Usage),

@@ -89,6 +89,8 @@ pub struct Released {
     pub by: Option<String>,
     /// What stands for the value of a statement that was passed over.
     pub value: Scripted,
+    /// The frame whose statement is evaluated again.
+    pub frame: usize,
 }
 
 /// Lets the testcases of a run wait for people.
@@ -170,7 +172,7 @@ impl Pausing {
             Ok(session) => session,
             Err(error) => {
                 context.log(Level::Warning, format!("it cannot be paused: {}", error.what));
-                return Released { how: Release::Continue, by: None, value: Scripted::UNIT };
+                return Released { how: Release::Continue, by: None, value: Scripted::UNIT, frame: 0 };
             }
         };
         let frames = held.as_ref().map(|held| held.frames(&|source| case.scripts.text(source))).unwrap_or_default();
@@ -206,7 +208,7 @@ struct Waiting<'a> {
 
 impl Waiting<'_> {
     fn serve(&mut self, cancel: &Cancel, held: &mut Option<&mut Held<'_>>) -> Released {
-        let by_itself = |how| Released { how, by: None, value: Scripted::UNIT };
+        let by_itself = |how| Released { how, by: None, value: Scripted::UNIT, frame: 0 };
         loop {
             if cancel.is_raised() {
                 return by_itself(Release::Stopped);
@@ -218,7 +220,7 @@ impl Waiting<'_> {
             self.remind(now);
             let wait = self.until.map_or(LOOK_EVERY, |until| until.saturating_duration_since(now).min(LOOK_EVERY));
             match self.asked.recv_timeout(wait) {
-                Ok(Ask::Release { how, by }) => return Released { how, by: Some(by), value: Scripted::UNIT },
+                Ok(Ask::Release { how, by }) => return Released { how, by: Some(by), value: Scripted::UNIT, frame: 0 },
                 Ok(Ask::Hold) => {
                     self.until = None;
                     locked(&self.seat.pause).until = None;
@@ -243,8 +245,10 @@ impl Waiting<'_> {
     }
 
     fn evaluate(&self, frame: usize, text: &str, by: &str, cancel: &Cancel, held: &mut Option<&mut Held<'_>>) -> Answer {
-        let told = Steering::Evaluated { frame, text: text.to_string() };
-        self.pausing.control.tell(Some(&self.pausing.id), by, told);
+        if Order::of(text).is_none() {
+            let told = Steering::Evaluated { frame, text: text.to_string() };
+            self.pausing.control.tell(Some(&self.pausing.id), by, told);
+        }
         match held {
             Some(held) => {
                 let answer = self.seat.session.evaluate_in(frame, text, cancel, Some(&mut **held));
@@ -265,11 +269,14 @@ impl Waiting<'_> {
         cancel: &Cancel,
         held: &mut Option<&mut Held<'_>>,
     ) -> Result<Released, Answer> {
-        let released = |how, value| Ok(Released { how, by: Some(by.to_string()), value });
+        let released = |how, value| Ok(Released { how, by: Some(by.to_string()), value, frame });
         let place = held.as_ref().and_then(|held| held.place());
         match (order, place) {
             (Order::Fail, _) => released(Release::Continue, Scripted::UNIT),
             (_, None) => Err(Answer::Help("no statement is held here: `continue` goes on".into())),
+            (Order::Retry, Some(_)) if !held.as_ref().is_some_and(|held| held.can_retry(frame)) => {
+                Err(Answer::Help("this frame waits for a branch of `parallel`: only what is in the branch can be retried".into()))
+            }
             (Order::Retry, Some(_)) => released(Release::Retry, Scripted::UNIT),
             (Order::Reload, Some(_)) => match self.readable() {
                 Ok(()) => released(Release::Reload, Scripted::UNIT),
@@ -334,7 +341,7 @@ impl Watch for Pausing {
             _ => {}
         }
         match released.how {
-            Release::Retry => Go::Again,
+            Release::Retry => Go::Again(released.frame),
             Release::Skip => Go::Over(released.value),
             Release::Reload => {
                 *locked(&self.anew) = true;

@@ -17,7 +17,7 @@ use rhai::{
     AST, ASTFlags, ASTNode, CustomExpr, Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, FlowControl,
     ImmutableString, Module, Position, Shared, Stmt, StmtBlock,
 };
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -28,6 +28,9 @@ const FRESH: &str = "__fresh";
 
 /// How the names of closures begin, which Rhai makes up.
 pub const CLOSURE: &str = "anon$";
+
+/// Functions that do nothing but throw.
+const THROWING: [&str; 3] = ["error", "fail", "skip"];
 
 /// How many locals of one frame are written down.
 const LOCALS_KEPT: usize = 24;
@@ -58,6 +61,8 @@ type RhaiResult = Result<Dynamic, Box<EvalAltResult>>;
 thread_local! {
     /// The frames of the error that is unwinding on this thread, innermost first.
     static CAPTURES: RefCell<Vec<Capture>> = const { RefCell::new(Vec::new()) };
+    /// How deep the function is whose statement is to be evaluated again, while everything above it unwinds.
+    static AGAIN: Cell<Option<usize>> = const { Cell::new(None) };
     /// The body that the next stub being parsed is to carry.
     static NEXT_BODY: RefCell<Option<Body>> = const { RefCell::new(None) };
 }
@@ -109,39 +114,77 @@ pub fn install(engine: &mut Engine) -> &mut Engine {
 }
 
 fn guard(context: &mut EvalContext, inputs: &[Expression], _: &Dynamic) -> RhaiResult {
-    trail::at(context, inputs[0].position());
     let variables = context.scope().len();
     loop {
+        trail::at(context, inputs[0].position());
         #[expect(deprecated, reason = "volatile, not deprecated; the version of rhai is pinned")]
         let result = context.eval_expression_tree_raw(&inputs[0], false);
-        match &result {
-            Err(error) if !error.is_pseudo_error() => {
-                if !capture(context, inputs[0].position(), error) {
-                    return result;
-                }
-                let go = hold::hold(context, error);
-                if !matches!(go, Go::On) {
-                    take_captures();
-                }
-                match go {
-                    Go::On => return result,
-                    Go::Over(value) => return Ok(value),
-                    Go::Anew => return Err(EvalAltResult::ErrorTerminated(hold::ANEW.into(), Position::NONE).into()),
-                    // What the statement had declared before it failed is declared again.
-                    Go::Again => {
-                        let variables = variables.min(context.scope().len());
-                        context.scope_mut().rewind(variables);
-                    }
-                }
-            }
-            Err(_) => return result,
+        match result {
             // An error below a statement that ended well was caught by somebody.
-            Ok(_) => {
+            Ok(value) => {
                 CAPTURES.with_borrow_mut(Vec::clear);
-                return result;
+                return Ok(value);
+            }
+            Err(error) if error.is_pseudo_error() => return Err(error),
+            Err(error) => {
+                if let Some(value) = failed(context, &inputs[0], error)? {
+                    return Ok(value);
+                }
+                // It is evaluated again: what it had declared before it failed is declared again.
+                let variables = variables.min(context.scope().len());
+                context.scope_mut().rewind(variables);
             }
         }
     }
+}
+
+/// What becomes of a statement that has failed: a value in its place, nothing when it is to be evaluated again, or its error.
+fn failed(context: &mut EvalContext, statement: &Expression, error: Box<EvalAltResult>) -> Result<Option<Dynamic>, Box<EvalAltResult>> {
+    if AGAIN.get().is_some() {
+        return arrived(trail::depth()).then_some(None).ok_or(error);
+    }
+    if !capture(context, statement.position(), &error) {
+        return Err(error);
+    }
+    let go = hold::hold(context, &error);
+    if !matches!(go, Go::On) {
+        take_captures();
+    }
+    match go {
+        Go::On => Err(error),
+        Go::Over(value) => Ok(Some(value)),
+        Go::Anew => Err(hold::unwinding(false)),
+        // What only throws never does anything else: what led there is looked at again.
+        Go::Again(0) if !throws(statement) => Ok(None),
+        Go::Again(frame) => {
+            AGAIN.set(Some(trail::depth().saturating_sub(frame)));
+            Err(hold::unwinding(true))
+        }
+    }
+}
+
+/// Whether a statement can do nothing but throw.
+fn throws(statement: &Expression) -> bool {
+    let mut is_only = false;
+    let Expr::Stmt(block) = &**statement else { return false };
+    if let [only] = block.statements() {
+        is_only = match only {
+            Stmt::FnCall(call, _) => call.namespace.is_empty() && THROWING.contains(&call.name.as_str()),
+            Stmt::Return(_, flags, _) => flags.contains(ASTFlags::BREAK),
+            _ => false,
+        };
+    }
+    is_only
+}
+
+/// Whether this is where something is evaluated again; from then on nothing unwinds.
+fn arrived(depth: usize) -> bool {
+    let is_here = AGAIN.get().is_some_and(|target| depth <= target);
+    if is_here {
+        AGAIN.set(None);
+        take_captures();
+    }
+    is_here
 }
 
 /// The body of a `try`: what was written down about an error that is caught is forgotten.

@@ -13,8 +13,20 @@ use std::sync::Arc;
 /// How many locals of one frame are shown.
 const LOCALS_SHOWN: usize = 100;
 
-/// What ends a script that is read again: no script can catch it.
-pub const ANEW: &str = "the script is read again";
+/// What ends a script that is read again, and calls whose caller is to be at its statement again: no script can catch it.
+const ANEW: &str = "the script is read again";
+const AGAIN: &str = "a statement is evaluated again";
+
+/// The error that unwinds to where something begins anew.
+pub fn unwinding(is_again: bool) -> Box<EvalAltResult> {
+    EvalAltResult::ErrorTerminated(if is_again { AGAIN } else { ANEW }.into(), Position::NONE).into()
+}
+
+/// Whether an error is on its way to where something begins anew, and is nobody's fault.
+pub fn is_unwinding(error: &EvalAltResult) -> bool {
+    let EvalAltResult::ErrorTerminated(why, _) = failure::innermost(error) else { return false };
+    why.read_lock::<rhai::ImmutableString>().is_some_and(|why| *why == ANEW || *why == AGAIN)
+}
 
 /// Who decides which failures wait for a person.
 pub trait Watch: Send + Sync {
@@ -32,8 +44,8 @@ pub trait Watch: Send + Sync {
 pub enum Go {
     /// The error goes on as it would have.
     On,
-    /// The statement is evaluated again.
-    Again,
+    /// The statement of a frame is evaluated again, 0 for the one that failed.
+    Again(usize),
     /// The statement is passed over, with this for its value.
     Over(Dynamic),
     /// The script is read again, and its hook begins anew.
@@ -61,6 +73,8 @@ pub struct Held<'a> {
     pub ended: Ended,
     /// The call chain, innermost first.
     levels: Vec<Level>,
+    /// How many of them are of this thread: a branch cannot begin again what waits for it.
+    own: usize,
     /// `this` of the innermost function.
     this: Option<Dynamic>,
     ground: &'a mut dyn FnMut(&mut Scope<'static>, &AST) -> Result<Dynamic, Box<EvalAltResult>>,
@@ -70,6 +84,11 @@ impl Held<'_> {
     /// Where it is.
     pub fn place(&self) -> Option<Place> {
         self.levels.first().map(Level::place)
+    }
+
+    /// Whether the statement of a frame can be evaluated again.
+    pub fn can_retry(&self, frame: usize) -> bool {
+        frame < self.own
     }
 
     /// The frames as they are now, innermost first.
@@ -176,7 +195,7 @@ pub fn hold(context: &mut EvalContext, error: &EvalAltResult) -> Go {
     }
     // What it is at now, whatever was known when it began.
     trail::look(context);
-    let levels = trail.chain();
+    let (levels, own) = (trail.chain(), trail.own());
     let this = context.this_ptr().cloned();
     let mut ended = ended;
     ended.failure = ended.failure.map(|failure| whole(failure, &levels, &case));
@@ -184,7 +203,7 @@ pub fn hold(context: &mut EvalContext, error: &EvalAltResult) -> Go {
     let _expected = Expected::here();
     let captures = guard::captures();
     let mut ground = |scope: &mut Scope<'static>, ast: &AST| evaluate(context, scope, ast);
-    let go = watch.hold(&case, &mut Held { ended, levels, this, ground: &mut ground });
+    let go = watch.hold(&case, &mut Held { ended, levels, own, this, ground: &mut ground });
     guard::put_captures(captures);
     go
 }
@@ -207,6 +226,8 @@ fn evaluate(context: &mut EvalContext, scope: &mut Scope<'static>, ast: &AST) ->
     let block = StmtBlock::new(ast.statements().iter().cloned(), Position::NONE, Position::NONE);
     let block = Expr::Stmt(Box::new(block));
     let imports = context.global_runtime_state().num_imports();
+    // Its statements are not where the testcase stands.
+    let _inside = trail::into(&rhai::ImmutableString::new(), &ast.source().unwrap_or_default().into());
     let theirs = std::mem::take(scope);
     let own = std::mem::replace(context.scope_mut(), theirs);
     let result = {

@@ -37,7 +37,7 @@ pub use deferred::Deferred;
 
 pub use engine::{Hook, STACK, Script, Scripts};
 pub use failure::{Ended, judge};
-pub use hold::{ANEW, Expected, Go, Ground, Held, Watch};
+pub use hold::{Expected, Go, Ground, Held, Watch};
 pub use manual::{Entry, LANGUAGE, Manual, Param, Sort, script_type};
 pub use meta::{KEYS as META_KEYS, Meta, Target};
 /// The engine of a testcase, for those who only hand it on.

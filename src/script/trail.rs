@@ -122,6 +122,11 @@ impl Trail {
         levels
     }
 
+    /// How many levels of the chain are this thread's own.
+    pub fn own(&self) -> usize {
+        self.lock().iter().filter(|level| !level.position.is_none()).count()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Level>> {
         self.levels.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -130,6 +135,11 @@ impl Trail {
 /// The trail of this thread, if it runs a testcase.
 pub fn here() -> Option<Arc<Trail>> {
     HERE.with_borrow(Clone::clone)
+}
+
+/// How deep this thread is in functions of scripts.
+pub fn depth() -> usize {
+    HERE.with_borrow(|here| here.as_ref().map_or(0, |trail| trail.own()))
 }
 
 /// This thread is at a statement.

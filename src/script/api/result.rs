@@ -5,6 +5,7 @@ use crate::error::Blame;
 use crate::event::{Better, Outcome, Spread};
 use crate::metric::Measurement;
 use crate::script::case::Case;
+use crate::script::hold::is_unwinding;
 use crate::script::failure::{Ended, Raised, judge, judged, misuse, skip as skipping};
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, FnPtr, Map};
@@ -282,8 +283,8 @@ fn run_subcase(call: &NativeCallContext, group: &str, name: &str, body: &FnPtr) 
     let took = clock.elapsed().as_secs_f64();
     let ended = match result {
         Ok(_) => Ended { outcome: Outcome::Passed, reason: String::new(), failure: None },
-        // Told to stop: the subcase is cut short with its testcase, and so has no result that is its own.
-        Err(error) if case.context.cancel().is_raised() => {
+        // Told to stop, or begun anew: the subcase is cut short with its testcase, and so has no result that is its own.
+        Err(error) if case.context.cancel().is_raised() || is_unwinding(&error) => {
             case.declare(group, name);
             return Err(error);
         }
