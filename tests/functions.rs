@@ -169,6 +169,7 @@ fn steady(text: &str) -> String {
         (r"\d\d:\d\d:\d\d(\.\d+)?", "HH:MM:SS"),
         (r"\d{8}-\d{6}-[0-9a-f]{6}", "RUN"),
         (r" +\d+(\.\d+)?(ms|s)\b", " TIME"),
+        (r"127\.0\.0\.1:\d+", "ADDRESS"),
         (r"again: \S+", "again: xrt"),
         ("─{3,}", "───"),
     ];
@@ -221,6 +222,7 @@ fn a_card_shows_lines_calls_and_the_values_of_each_frame() {
     let ran = deep_failure();
     insta::assert_snapshot!(steady(&ran.stdout), @r##"
     xrt 0.1.0  run RUN  1 testcase  on local
+    HH:MM:SS  LISTEN  xrt can be steered at ADDRESS; see xrt help interact
     HH:MM:SS    FAIL  disk/rate TIME  too slow  speed.rhai:11
 
     FAIL disk/rate  assertion, blamed on the product

@@ -126,7 +126,7 @@ fn a_failing_statement_is_held_with_every_frame_alive() {
         assert_eq!(named, ["half:5", "closure:7", "helper:5", "run:15"]);
         let locals: Vec<String> =
             frames[0].locals.iter().map(|l| format!("{}={}", l.name, l.value)).collect();
-        assert_eq!(locals, ["parts=[6]", "limit=10", "n=12"]);
+        assert_eq!(locals, ["n=12", "limit=10", "parts=[6]"]);
         assert_eq!(says(&held, 0, "n + limit"), "22");
         assert_eq!(says(&held, 1, "twice"), "12");
         assert_eq!(says(&held, 3, "all"), "[2, 4, 6]");

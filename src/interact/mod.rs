@@ -21,3 +21,6 @@ pub use client::Client;
 pub use desk::{Desk, Frames, Listed};
 pub use methods::{Caller, METHODS, Method, Right, Stack};
 pub use server::Server;
+
+/// A value of XML-RPC, as calls take and give it.
+pub use dxr::Value;

@@ -421,6 +421,8 @@ impl Control {
 
     /// Tells the stream who did what.
     pub(super) fn tell(&self, id: Option<&CaseId>, by: &str, what: Steering) {
+        // A point of the run itself is no testcase.
+        let id = id.filter(|id| self.lock().planned.contains(id));
         self.0.bus.publish(id, Fact::Steered { by: by.to_string(), what: Box::new(what) });
     }
 

@@ -236,8 +236,16 @@ impl Life<'_> {
 
     /// Prepares; what was left undone stands in the way of what needs it.
     fn prepare(&self, preparation: &Preparation) -> Result<(), Error> {
-        let prepared = provision::provision(self.runner(), preparation, self.context())?;
-        let failure = provision::failure(&prepared);
+        let prepared = provision::provision(self.runner(), preparation, self.context());
+        let failure = prepared.as_ref().map_or_else(|error| Some(error.clone()), provision::failure);
+        match &failure {
+            None if self.planned.id.name() == "preprepare" => {
+                self.pausing.at_point(self.case, "PAUSE_AFTER_PREPREPARE", "what comes before the preparation is there");
+            }
+            None => self.pausing.at_point(self.case, "PAUSE_AFTER_PREPARE", "everything is prepared"),
+            Some(error) => self.pausing.at_point(self.case, "PAUSE_ON_PREPARE_FAIL", &format!("not prepared: {}", error.what)),
+        }
+        let prepared = prepared?;
         self.walk.lacks.tell(&self.planned.id, prepared);
         failure.map_or(Ok(()), Err)
     }

@@ -54,17 +54,19 @@ pub use rounds::Rounds;
 pub use select::select;
 pub use settle::{Selection, settle};
 
+use crate::context::Context;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Beginning, Bus, Fact, Judgement, Level, Tested, Verdict};
 use crate::lab::Lab;
 use crate::metric::Baselines;
 use crate::name::CaseId;
-use crate::script::{Catalog, STACK, Scripts};
+use crate::script::{Args, Case, Catalog, STACK, Scripts};
 use crate::time::{Cancel, Stop};
 use crate::vars::Live;
 use alarm::Alarm;
 use habits::Habits;
 use lanes::Lanes;
+use pause::Pausing;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -195,12 +197,23 @@ impl Runner {
             results.append(&mut self.round(shared, &next, cancel));
         }
         drop(half);
+        self.before_exit();
         if self.settings.clean_up {
             provision::clean_up(self);
         }
         let verdict = self.judged(shared, first, &results).verdict;
         self.bus.publish(None, Fact::RunFinished { verdict, took: clock.elapsed().as_secs_f64() });
         verdict
+    }
+
+    /// With `PAUSE_BEFORE_EXIT` a person may look before anything is cleaned up.
+    fn before_exit(&self) {
+        let id = CaseId::new("exit");
+        let context = Context::new(self.bus.clone(), None, self.settings.results.clone(), self.cancel.child());
+        let (variables, scripts) = (self.settings.variables.clone(), self.scripts.clone());
+        let case = Arc::new(Case::new(context, self.lab.clone(), Args::new(), variables, scripts));
+        let _place = self.control.begin(&id, &self.cancel, &case.trails, &case.context);
+        Pausing::new(&self.control, &id, Vec::new(), &self.cancel).at_point(&case, "PAUSE_BEFORE_EXIT", "everything has run");
     }
 
     fn round(&self, shared: &Shared<'_>, plan: &Plan, cancel: &Cancel) -> Vec<Tested> {

@@ -10,6 +10,7 @@ use crate::repl::{Answer, Limits, Order, Session};
 use crate::script::{Case, Ended, Go, Held, Scripted, Watch};
 use crate::time::{Cancel, Timestamp};
 use crate::unit::show_duration;
+use std::cell::Cell;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,6 +23,11 @@ const REMINDERS: [Duration; 2] = [Duration::from_hours(1), Duration::from_mins(1
 
 /// The longest wait between two looks at the time limits of what the testcase is a part of.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// Whether this thread does what a person tries in a paused testcase.
+    static TRYING: Cell<bool> = const { Cell::new(false) };
+}
 
 /// What is asked of a paused testcase.
 pub enum Ask {
@@ -153,6 +159,13 @@ impl Pausing {
         }
     }
 
+    /// At a point of a preparation: waits if the variable of this name says so.
+    pub fn at_point(&self, case: &Arc<Case>, variable: &str, reason: &str) {
+        if self.control.variables().boolean(variable).ok().flatten() == Some(true) {
+            self.wait(case, reason, None);
+        }
+    }
+
     /// Waits until somebody says how it goes on, the time for that is over, or it is stopped.
     fn wait(&self, case: &Arc<Case>, reason: &str, mut held: Option<&mut Held<'_>>) -> Released {
         let _turn = locked(&self.turn);
@@ -249,6 +262,13 @@ impl Waiting<'_> {
             let told = Steering::Evaluated { frame, text: text.to_string() };
             self.pausing.control.tell(Some(&self.pausing.id), by, told);
         }
+        TRYING.set(true);
+        let answer = self.answer(frame, text, cancel, held);
+        TRYING.set(false);
+        answer
+    }
+
+    fn answer(&self, frame: usize, text: &str, cancel: &Cancel, held: &mut Option<&mut Held<'_>>) -> Answer {
         match held {
             Some(held) => {
                 let answer = self.seat.session.evaluate_in(frame, text, cancel, Some(&mut **held));
@@ -352,11 +372,10 @@ impl Watch for Pausing {
     }
 
     fn pause(&self, case: &Arc<Case>, reason: &str) {
-        self.wait(case, reason, None);
+        // Never in a finally, and not after the judgement: the machines would wait for somebody who is not asked for. What a person
+        // tries in a pause has one already.
+        if !case.is_judged() && !TRYING.get() {
+            self.wait(case, reason, None);
+        }
     }
-}
-
-/// Waits for a person at a point of the preparation, or of the run.
-pub fn at_point(control: &Control, case: &Arc<Case>, id: &CaseId, around: &Cancel, reason: &str) {
-    Pausing::new(control, id, Vec::new(), around).wait(case, reason, None);
 }

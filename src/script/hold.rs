@@ -141,8 +141,7 @@ fn local(name: &str, value: &Dynamic) -> Local {
 
 fn scope_of(variables: &[Variable]) -> Scope<'static> {
     let mut scope = Scope::new();
-    // The innermost come first here, and last in a scope.
-    for Variable { name, value, is_constant } in variables.iter().rev() {
+    for Variable { name, value, is_constant } in variables {
         match is_constant {
             true => scope.push_constant_dynamic(name.as_str(), value.clone()),
             false => scope.push_dynamic(name.as_str(), value.clone()),

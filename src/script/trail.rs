@@ -196,7 +196,7 @@ fn shared(scope: &mut Scope) -> Vec<Variable> {
             names.push(name.into());
         }
     }
-    // The innermost come first.
+    // The innermost come first; people read them as they were declared.
     names.reverse();
     let variable = |name: ImmutableString| {
         let is_constant = scope.is_constant(&name) == Some(true);

@@ -3,13 +3,12 @@
 use crate::cli::{Io, signals, table};
 use crate::error::{Result, Whereabouts};
 use crate::event::{Event, Frame, Release, Sink};
-use crate::interact::{Client, Frames};
+use crate::interact::{Client, Frames, Value};
 use crate::repl::{Answer, Candidate, Happenings, Interrupts, Order, Screen, Stretch, Talker, Tone, feed, highlight, is_incomplete, talk};
 use crate::report::{Verbosity, printable};
 use crate::script::{ScriptEngine, Scripts};
 use crate::time::{Cancel, Timestamp};
 use crate::unit::show_duration;
-use dxr::Value;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

@@ -5,12 +5,11 @@ use crate::cli::xrt::Common;
 use crate::cli::{Io, table};
 use crate::error::{Blame, Error, Exit, Kind, Result};
 use crate::event::Place;
-use crate::interact::{Client, Listed, Stack};
+use crate::interact::{Client, Listed, Stack, Value};
 use crate::report::{Verbosity, printable};
 use crate::time::{Cancel, Timestamp};
 use crate::unit::show_duration;
 use clap::ArgMatches;
-use dxr::Value;
 use std::io::Write;
 use std::time::Duration;
 

@@ -137,6 +137,21 @@ mod flow {
         side_by_side(&call, &branches)
     }
 
+    /// Waits until a person lets the testcase go on (`xenrt interact`), or a day is over. No time limit of the testcase runs meanwhile.
+    /// At a prompt it does nothing.
+    ///
+    /// ```rhai
+    /// if false { pause_for_human("look at the console of the guest"); }
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn pause_for_human(call: NativeCallContext, reason: &str) -> Raised<()> {
+        let case = Case::of(&call)?;
+        if let Some(watch) = case.watch.clone() {
+            watch.pause(&case, reason);
+        }
+        case.context.cancel().check().map_err(|_| stopped(&case.context))
+    }
+
     /// Waits for so many seconds. A testcase that is told to stop does not wait on.
     ///
     /// ```rhai

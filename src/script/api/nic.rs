@@ -200,13 +200,11 @@ mod nic {
         told(nic.context(), nic.set_ip(&options))
     }
 
-    /// Removes the interface, if it is a bond or a VLAN.
+    /// Removes the interface, if it is a bond or a VLAN, and the network that was made for it.
     ///
     /// ```rhai
     /// let vlan = host().create_vlan(#{ nic: 0, tag: 7, network: "seven" });
-    /// let network = vlan.network;
     /// vlan.destroy();
-    /// network.destroy();
     /// ```
     #[rhai_fn(pure, return_raw)]
     pub fn destroy(nic: &mut Nic) -> Raised<()> {
