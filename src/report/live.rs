@@ -5,7 +5,7 @@
 //! nothing to restore when the process is killed.
 
 use super::lines::{Lines, Options};
-use super::text::{ascii, bar, clean, cut_end, cut_middle, pad, width};
+use super::text::{ascii, bar, clean, cut_end, cut_middle, file_name, pad, width};
 use super::{Case, Opening, Report, RunningAction, Summary};
 use crate::error::{Result, Whereabouts};
 use crate::event::{Event, Phase};
@@ -110,7 +110,12 @@ impl Live {
     /// " ▸ sr/TCCoalesce   2m11  h1  wait until the leaf is coalesced  64s".
     fn row(&self, case: &Case, now: Timestamp, names: usize, columns: usize) -> String {
         let mark = if case.phase == Some(Phase::Run) || case.phase.is_none() { '▸' } else { '·' };
-        let mark = if self.lines.options.ascii { '>' } else { mark };
+        let mark = if case.notes().paused.is_some() { '‖' } else { mark };
+        let mark = match (self.lines.options.ascii, mark) {
+            (true, '‖') => '=',
+            (true, _) => '>',
+            (false, mark) => mark,
+        };
         let age = case.started.map(|s| show_duration(now.since(s))).unwrap_or_default();
         let name = clean(case.id.as_str());
         let mut line = format!(" {mark} {}  {age:>6}", pad(&cut_middle(&name, names), names));
@@ -118,6 +123,15 @@ impl Live {
             line.push_str(&format!("  attempt {}", case.attempt));
         }
         let notes = case.notes();
+        if let Some((_, pause)) = &notes.paused {
+            let at = pause.place.as_ref().map(|place| format!(" at {}:{}", file_name(&place.file), place.line)).unwrap_or_default();
+            let until = match pause.until {
+                Some(until) => format!("goes on by itself in {}", show_duration(until.since(now))),
+                None => "held until somebody continues it".to_string(),
+            };
+            line.push_str(&clean(&format!("  paused{at}, {until}: {}", pause.reason)));
+            return cut_end(line.trim_end(), columns).into_owned();
+        }
         match notes.actions.last() {
             Some(action) => self.action(action, now, columns, &mut line),
             None => {

@@ -61,7 +61,7 @@ pub fn run(walk: &Walk<'_>, planned: &PlannedCase, turn: Turn<'_>) -> Told {
     let case = Case::new(context.clone(), runner.lab.clone(), planned.args.clone(), variables, runner.scripts.clone());
     let aim = if let Work::Testcase(testcase) = &planned.work { testcase.meta.target } else { Target::None };
     let names = planned.names(&Catalog::new(runner.scripts.clone()));
-    let pausing = Arc::new(Pausing::new(&runner.control, &planned.id, names, turn.standing.cancel));
+    let pausing = Arc::new(Pausing::new(&runner.control, &planned.id, names, &cancel));
     let case = Arc::new(case.at(aim, planned.place.clone()).watched(pausing.clone()));
     let _place = runner.control.begin(&planned.id, &cancel, &case.trails, &context);
     let mut life = Life { walk, planned, turn, limit, case: &case, pausing: &pausing, script: None };

@@ -122,6 +122,10 @@ impl Past {
         let mut again: HashSet<&CaseId> =
             self.cases().filter(|(_, case)| is_cut_off(case)).map(|(planned, _)| &planned.id).collect();
         for (planned, case) in self.cases() {
+            // Who ended the run did not want to do without it for ever.
+            if let Some(Block::Ended { .. }) = case.block.as_deref() {
+                again.insert(&planned.id);
+            }
             if let Some(Block::Case { id, .. } | Block::Prepare { id, .. } | Block::FailFast { id, .. }) = case.block.as_deref()
                 && again.contains(id)
             {

@@ -105,8 +105,8 @@ pub struct Pausing {
     id: CaseId,
     /// What it is called besides: its testcase's name, its aliases.
     names: Vec<String>,
-    /// What it is a part of: the limits of this run on while it waits.
-    around: Cancel,
+    /// What stops it, but for its own limit: that of what it is a part of runs on while it waits.
+    whole: Cancel,
     /// One statement at a time is held, whichever branch it is in.
     turn: Mutex<()>,
     /// Whether its failure was held already, so that it does not wait a second time for it.
@@ -116,9 +116,9 @@ pub struct Pausing {
 }
 
 impl Pausing {
-    pub fn new(control: &Control, id: &CaseId, names: Vec<String>, around: &Cancel) -> Pausing {
-        let (control, id, around) = (control.clone(), id.clone(), around.clone());
-        Pausing { control, id, names, around, turn: Mutex::default(), held: Mutex::default(), anew: Mutex::default() }
+    pub fn new(control: &Control, id: &CaseId, names: Vec<String>, whole: &Cancel) -> Pausing {
+        let (control, id, whole) = (control.clone(), id.clone(), whole.clone());
+        Pausing { control, id, names, whole, turn: Mutex::default(), held: Mutex::default(), anew: Mutex::default() }
     }
 
     fn names(&self) -> Vec<&str> {
@@ -140,7 +140,7 @@ impl Pausing {
             _ => !was_held && self.control.pauses(false, &self.names()),
         };
         let asked = (ended.outcome != Outcome::Skipped).then(|| self.control.take_pause_next()).flatten();
-        if !is_wanted && asked.is_none() || case.context.cancel().is_raised() && self.around.is_raised() {
+        if !is_wanted && asked.is_none() || self.whole.is_raised() {
             return ended;
         }
         let word = ended.outcome.word();
@@ -170,7 +170,7 @@ impl Pausing {
     fn wait(&self, case: &Arc<Case>, reason: &str, mut held: Option<&mut Held<'_>>) -> Released {
         let _turn = locked(&self.turn);
         let context = &case.context;
-        let _clocks = context.cancel().stop_clocks(&self.around);
+        let _clocks = context.cancel().stop_clocks(&self.whole);
         let (asks, asked) = channel();
         let clock = self.control.clock().clone();
         let (began, patience) = (clock.now(), self.control.patience());
@@ -195,12 +195,12 @@ impl Pausing {
         let seat = Arc::new(Seat { pause, since, asks: Mutex::new(asks.clone()), session, frames: Mutex::new(frames) });
         let look: Arc<dyn Fn() + Send + Sync> = Arc::new(move || drop(asks.send(Ask::Look)));
         clock.on_advance(&look);
-        let (case_cancel, waker) = (context.cancel(), look.clone());
-        let _woken = case_cancel.on_raise(move || waker());
+        let waker = look.clone();
+        let _woken = self.whole.on_raise(move || waker());
         self.control.seat(&self.id, &seat);
         context.publish(Fact::Paused(pause_told));
         let mut waiting = Waiting { pausing: self, case, seat: &seat, asked, until: Some(began + patience), reminded: 0 };
-        let released = waiting.serve(&case_cancel, &mut held);
+        let released = waiting.serve(&self.whole, &mut held);
         self.control.leave(&self.id, released.how);
         let took = clock.now().saturating_duration_since(began).as_secs_f64();
         context.publish(Fact::Resumed { pause: number, how: released.how, by: released.by.clone(), took });

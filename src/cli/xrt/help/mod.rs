@@ -36,6 +36,7 @@ const TOPICS: &[Topic] = &[
     ("addresses", addresses),
     ("exit-codes", exit_codes),
     ("filters", filters),
+    ("interact", interact),
     ("meta", meta),
     ("metrics", metrics),
     ("prepare", prepare),
@@ -74,6 +75,10 @@ fn filters(io: &Io) -> String {
     let keys = rows(io, &["KEY", "WHAT"], crate::sequence::ONLY_KEYS.iter().map(|(key, what)| (format!("{key}:"), *what)));
     let keys: String = keys.lines().map(|line| format!("  {line}\n")).collect();
     include_str!("filters.txt").replace("KEYS\n", &keys)
+}
+
+fn interact(_: &Io) -> String {
+    include_str!("interact.txt").to_string()
 }
 
 fn exit_codes(io: &Io) -> String {
