@@ -124,7 +124,6 @@ const TABLE: &[Row] = &[
     row("scripts/dummy/error.rhai", "", Nothing).ends(Outcome::Errored, 3),
     row("scripts/dummy/fail.rhai", "", Nothing).ends(Outcome::Failed, 1),
     row("scripts/dummy/parallel.rhai", "", Nothing).values(&[("Duration", "s")]),
-    row("scripts/dummy/pause.rhai", "", Nothing).ends(Outcome::Skipped, 4),
     row("scripts/dummy/perf.rhai", "", Nothing).values(MADE_UP),
     row("scripts/dummy/skip.rhai", "", Nothing).ends(Outcome::Skipped, 4),
     row("scripts/dummy/sleep.rhai", "seconds=0.01", Nothing),

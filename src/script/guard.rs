@@ -14,7 +14,7 @@ use super::own::{Changes, Own};
 use super::{show, trail};
 use crate::event::Local;
 use rhai::{
-    AST, ASTFlags, ASTNode, CustomExpr, Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, FlowControl,
+    AST, ASTFlags, ASTNode, CustomExpr, Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, FlowControl, FnCallExpr,
     ImmutableString, Module, Position, Shared, Stmt, StmtBlock,
 };
 use std::cell::{Cell, RefCell};
@@ -164,17 +164,15 @@ fn failed(context: &mut EvalContext, statement: &Expression, error: Box<EvalAltR
 }
 
 /// Whether a statement can do nothing but throw.
-fn throws(statement: &Expression) -> bool {
-    let mut is_only = false;
-    let Expr::Stmt(block) = &**statement else { return false };
-    if let [only] = block.statements() {
-        is_only = match only {
-            Stmt::FnCall(call, _) => call.namespace.is_empty() && THROWING.contains(&call.name.as_str()),
-            Stmt::Return(_, flags, _) => flags.contains(ASTFlags::BREAK),
-            _ => false,
-        };
+fn throws(statement: &Expr) -> bool {
+    let Expr::Stmt(block) = statement else { return false };
+    let is_thrower = |call: &FnCallExpr| call.namespace.is_empty() && THROWING.contains(&call.name.as_str());
+    match block.statements() {
+        [Stmt::FnCall(call, _)] => is_thrower(call),
+        [Stmt::Expr(only)] => matches!(&**only, Expr::FnCall(call, _) if is_thrower(call)),
+        [Stmt::Return(_, flags, _)] => flags.contains(ASTFlags::BREAK),
+        _ => false,
     }
-    is_only
 }
 
 /// Whether this is where something is evaluated again; from then on nothing unwinds.
@@ -396,6 +394,19 @@ mod tests {
             ("let last = (); try { for x in 0..3 { last = x; if x == 1 { throw x; } } } catch (e) { last += e; } last", "2"),
         ] {
             assert_eq!(run(body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_statement_that_only_throws_is_known() {
+        for (text, expected) in
+            [("fail(1);", true), ("fail(`${n}`)", true), ("throw 5;", true), ("check(n, 1);", false), ("if n { fail(1); }", false)]
+        {
+            let ast = Engine::new().compile(format!("fn run(n) {{ {text} }}")).unwrap();
+            let Expr::Stmt(block) = statements_of(ast.iter_fn_def().next().unwrap()) else { panic!("{text}") };
+            let [Stmt::Expr(guarded)] = block.statements() else { panic!("{text}: {block:?}") };
+            let Expr::Custom(guarded, _) = &**guarded else { panic!("{text}: {guarded:?}") };
+            assert_eq!(throws(&guarded.inputs[0]), expected, "{text}: {:?}", guarded.inputs[0]);
         }
     }
 

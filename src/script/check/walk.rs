@@ -307,7 +307,8 @@ impl<'k> Walk<'k> {
             self.declare(parameter, Type::Unknown);
         }
         let outside = self.this;
-        if matches!(outside, This::Bound(_)) {
+        // What it is called on is its `this`: each item of `list.for_each(|| …)`.
+        if !matches!(outside, This::Unbound("in a closure" | "in meta()")) {
             self.this = This::Bound(Type::Unknown);
         }
         self.body(function);
