@@ -41,7 +41,8 @@ fn a_failure_waits_for_a_person_while_others_go_on() {
     };
     let ran = Bench::new("p(a:f b)").variable("CLIOPTIONS/PAUSE_ON_FAIL/a", "yes").steered(person).run();
     assert_eq!(ran.outcomes(), "a failed, b passed");
-    let resumed = ran.events.iter().find_map(|e| if let Fact::Resumed { how, by, .. } = &e.fact { Some((*how, by.clone())) } else { None });
+    let resumed =
+        ran.events.iter().find_map(|e| if let Fact::Resumed { how, by, .. } = &e.fact { Some((*how, by.clone())) } else { None });
     assert_eq!(resumed, Some((Release::Continue, Some("jane".into()))));
 }
 
@@ -124,8 +125,7 @@ fn a_failing_statement_is_held_with_every_frame_alive() {
         let frames = held.frames();
         let named: Vec<String> = frames.iter().map(|f| format!("{}:{}", f.function, f.place.line)).collect();
         assert_eq!(named, ["half:5", "closure:7", "helper:5", "run:15"]);
-        let locals: Vec<String> =
-            frames[0].locals.iter().map(|l| format!("{}={}", l.name, l.value)).collect();
+        let locals: Vec<String> = frames[0].locals.iter().map(|l| format!("{}={}", l.name, l.value)).collect();
         assert_eq!(locals, ["n=12", "limit=10", "parts=[6]"]);
         assert_eq!(says(&held, 0, "n + limit"), "22");
         assert_eq!(says(&held, 1, "twice"), "12");
@@ -143,4 +143,81 @@ fn a_failing_statement_is_held_with_every_frame_alive() {
     assert_eq!(ran.outcomes(), "t passed");
     let said = ran.events.iter().any(|e| matches!(&e.fact, Fact::Logged { text, .. } if text == "sum 12"));
     assert!(said, "{:?}", ran.events);
+}
+
+/// Runs a script that is paused wherever it fails, with somebody who acts.
+#[track_caller]
+fn paused(text: &str, person: impl FnOnce(&Control) + Send + 'static) -> crate::support::plan::Ran {
+    let bench = Bench::files(&[("t.rhai", text)]).variable("CLIOPTIONS/PAUSE_ON_FAIL/ALL", "yes");
+    bench.steered(|control, _| person(control)).run()
+}
+
+#[test]
+fn a_statement_is_passed_over_with_a_value() {
+    let text = "fn five() { error(\"nobody knows\") }\nfn run(args) { let n = five(); check(n == 5, `${n} is not 5`); }";
+    let ran = paused(text, |control| {
+        let held = seat(control, "t");
+        assert_eq!(says(&held, 1, "skip nosuch"), "failed: no variable `nosuch`");
+        assert_eq!(says(&held, 1, "skip 2 + 3"), "Skip(\"2 + 3\")");
+    });
+    assert_eq!(ran.outcomes(), "t partial");
+}
+
+#[test]
+fn the_statement_of_a_caller_is_evaluated_again() {
+    let text = "fn half(n) { if n > 10 { fail(\"too much\"); } n / 2 }\nfn run(args) { let n = 20; let h = half(n); check(h == 4, `${h}`); }";
+    let ran = paused(text, |control| {
+        let held = seat(control, "t");
+        assert_eq!(says(&held, 1, "n = 8"), "Nothing");
+        assert_eq!(says(&held, 1, "retry"), "Retry");
+    });
+    assert_eq!(ran.outcomes(), "t passed");
+}
+
+#[test]
+fn an_edited_script_begins_anew_and_a_broken_one_does_not() {
+    let bench = Bench::files(&[("t.rhai", "fn run(args) { fail(\"old\"); }")]).variable("POF_t", "yes");
+    let file = bench.dir().join("t.rhai");
+    let ran = bench
+        .steered(move |control, _| {
+            let held = seat(control, "t");
+            std::fs::write(&file, "fn run(args) { nosuch(1); }").unwrap();
+            assert!(says(&held, 0, "reload").contains("no function `nosuch`"));
+            std::fs::write(&file, "fn run(args) { log(\"new\"); }").unwrap();
+            assert_eq!(says(&held, 0, "reload"), "Reload");
+        })
+        .run();
+    assert_eq!(ran.outcomes(), "t passed");
+    assert!(ran.events.iter().any(|e| matches!(&e.fact, Fact::Logged { text, .. } if text == "new")));
+}
+
+#[test]
+fn what_is_expected_is_not_held_and_what_a_script_asks_for_is() {
+    let text = r#"fn run(args) {
+        try { fail("caught"); } catch (e) { log("caught"); }
+        let n = 0;
+        eventually(#{ every: 0.001 }, || { n += 1; if n < 3 { fail("not yet"); } true });
+        pause_for_human("look");
+    }
+    fn post_run(args) { fail("too late"); }"#;
+    let ran = paused(text, |control| {
+        let held = seat(control, "t");
+        assert_eq!((held.pause().pause, held.pause().reason.as_str()), (1, "look"));
+        assert!(control.release("t", Release::Continue, "jane").unwrap());
+    });
+    assert_eq!(ran.outcomes(), "t passed");
+}
+
+#[test]
+fn a_branch_is_held_while_the_others_go_on_and_killing_it_ends_the_pause() {
+    let text = r#"fn run(args) { parallel([|| { let a = 1; fail(`${a}`); }, || log("the other")]); }"#;
+    let ran = paused(text, |control| {
+        let held = seat(control, "t");
+        let named: Vec<String> = held.frames().iter().map(|f| f.function.clone()).collect();
+        assert_eq!(named, ["closure", "run"]);
+        assert!(says(&held, 1, "retry").contains("branch"));
+        assert!(control.kill("t", "jane").unwrap());
+    });
+    assert_eq!(ran.outcomes(), "t failed");
+    assert!(ran.events.iter().any(|e| matches!(&e.fact, Fact::Resumed { how: Release::Stopped, .. })));
 }

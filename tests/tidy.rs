@@ -26,7 +26,7 @@ const ROOMS: &[&str] = &[
     "repl", // running
     "run",
     "interact", // known to the edge only
-    "sim",  // the edge
+    "sim",      // the edge
     "cli",
 ];
 

@@ -39,7 +39,8 @@ impl Address {
     /// # Errors
     /// `Malformed`, blamed on the user.
     pub fn parse(text: &str) -> Result<Address> {
-        let wrong = |what: &str| Error::new(Kind::Malformed, format!("{what}; expected http://xrt:TOKEN@HOST:PORT/")).blame(Blame::User);
+        let wrong =
+            |what: &str| Error::new(Kind::Malformed, format!("{what}; expected http://xrt:TOKEN@HOST:PORT/")).blame(Blame::User);
         let rest = text.trim().strip_prefix("http://").ok_or_else(|| wrong("no address of a run"))?;
         let (who, rest) = rest.split_once('@').ok_or_else(|| wrong("the address has no token"))?;
         let (user, token) = who.split_once(':').ok_or_else(|| wrong("the address has no token"))?;
@@ -103,7 +104,9 @@ mod tests {
         let read = Address::parse(" http://jane:s3cret@h1.example:99/x\n").unwrap();
         assert_eq!((read.user.as_str(), read.token.reveal(), read.authority.as_str()), ("jane", "s3cret", "h1.example:99"));
         assert!(!format!("{read:?}").contains("s3cret"));
-        for wrong in ["", "127.0.0.1:1", "http://127.0.0.1:1/", "http://xrt@127.0.0.1:1/", "http://xrt:t@127.0.0.1/", "http://xrt:t@:1"] {
+        for wrong in
+            ["", "127.0.0.1:1", "http://127.0.0.1:1/", "http://xrt@127.0.0.1:1/", "http://xrt:t@127.0.0.1/", "http://xrt:t@:1"]
+        {
             assert!(Address::parse(wrong).is_err(), "{wrong}");
         }
     }

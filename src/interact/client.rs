@@ -49,7 +49,9 @@ impl Client {
         let answer = self.http.post("/", "text/xml", xml.into_bytes(), LARGEST, cancel).map_err(|fault| {
             let error = fault.error();
             match error.kind {
-                Kind::Unreachable => error.blame(Blame::User).help("is the run over? its address is in interact.url of its results"),
+                Kind::Unreachable => {
+                    error.blame(Blame::User).help("is the run over? its address is in interact.url of its results")
+                }
                 _ => error,
             }
         })?;

@@ -97,7 +97,9 @@ pub fn find(name: &str) -> Result<&'static Method> {
     METHODS.iter().find(|method| method.name == name).ok_or_else(|| {
         let error = Error::new(Kind::NotFound, format!("no method `{}`", clip(name, 100))).blame(Blame::User);
         match name {
-            "xmlrpcShell" => error.help("there is no shell in the harness: `xenrt interact HOST:PORT --attach TAG` is a prompt in a test"),
+            "xmlrpcShell" => {
+                error.help("there is no shell in the harness: `xenrt interact HOST:PORT --attach TAG` is a prompt in a test")
+            }
             _ => match did_you_mean(name, METHODS.iter().map(|method| method.name)) {
                 Some(near) => error.help(near),
                 None => error.help("system.listMethods lists them"),

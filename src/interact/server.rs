@@ -70,11 +70,8 @@ impl Server {
         let runtime = runtime.map_err(|e| Error::new(Kind::Internal, "no thread for xenrt interact").because(e))?;
         let (steer, look) = (token(), token());
         let door = Door { desk: Arc::new(desk), steer: steer.clone(), look: look.clone(), calls: Arc::new(Semaphore::new(CALLS)) };
-        let router = Router::new()
-            .route("/", post(call))
-            .route("/RPC2", post(call))
-            .layer(DefaultBodyLimit::max(LARGEST))
-            .with_state(door);
+        let router =
+            Router::new().route("/", post(call)).route("/RPC2", post(call)).layer(DefaultBodyLimit::max(LARGEST)).with_state(door);
         runtime.spawn(async move {
             if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
                 serve(listener, router).await;
@@ -210,8 +207,14 @@ fn read(body: &Bytes) -> std::result::Result<(String, Vec<Value>), Fault> {
     Ok((call.name.into_owned(), call.params))
 }
 
-fn multicall(desk: &Arc<Desk>, caller: &Caller, values: Vec<Value>, gone: &crate::time::Cancel) -> std::result::Result<Value, Fault> {
-    let calls = dxr::multicall::from_multicall_params(values).map_err(|_| Fault::new(WRONG, "system.multicall: expected a list of calls".into()))?;
+fn multicall(
+    desk: &Arc<Desk>,
+    caller: &Caller,
+    values: Vec<Value>,
+    gone: &crate::time::Cancel,
+) -> std::result::Result<Value, Fault> {
+    let calls = dxr::multicall::from_multicall_params(values)
+        .map_err(|_| Fault::new(WRONG, "system.multicall: expected a list of calls".into()))?;
     let one = |call: std::result::Result<(String, Vec<Value>), dxr::Error>| match call {
         Ok((name, _)) if name == "system.multicall" => Err(Fault::new(WRONG, "system.multicall within itself".into())),
         Ok((name, values)) => done(desk, caller, &name, values, gone),

@@ -1,8 +1,8 @@
 //! Inputs without a prompt: from a pipe, or from the command line.
 
 use super::interrupts::Interrupts;
-use super::screen::Screen;
 use super::prompt::Talker;
+use super::screen::Screen;
 use super::session::Answer;
 use crate::error::{Blame, Error, Exit, Kind, Result};
 use crate::event::{Criteria, Judgement, Tested};

@@ -1,8 +1,8 @@
 //! What was typed: whether more is to come, and whether it is meant for the language or for the prompt.
 
 use super::scan::{Sort, tokens};
-use serde::{Deserialize, Serialize};
 use rhai::{Engine, LexError, ParseErrorType, Position};
+use serde::{Deserialize, Serialize};
 
 /// What an input asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

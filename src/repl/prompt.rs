@@ -104,7 +104,13 @@ pub fn talk(
     }
 }
 
-fn read(editor: &mut Reedline, talker: &dyn Talker, screen: &Screen, interrupts: &Interrupts, above: &SyncSender<String>) -> Result<Signal> {
+fn read(
+    editor: &mut Reedline,
+    talker: &dyn Talker,
+    screen: &Screen,
+    interrupts: &Interrupts,
+    above: &SyncSender<String>,
+) -> Result<Signal> {
     screen.open(above.clone());
     let signal = interrupts.waiting(|| editor.read_line(&Left(talker.name())));
     screen.close();

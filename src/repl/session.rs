@@ -135,8 +135,7 @@ impl Session {
         let mut engine = case.scripts.engine(&case);
         // An input sees the variables and imports of those before it, which the parser does not know.
         engine.set_strict_variables(false);
-        let defined =
-            |scope| Mutex::new(Defined { scope, kept: AST::empty(), functions: Vec::new(), modules: Vec::new() });
+        let defined = |scope| Mutex::new(Defined { scope, kept: AST::empty(), functions: Vec::new(), modules: Vec::new() });
         let frames = scopes.into_iter().map(defined).collect();
         Session { case, engine, manual, limits, frames, inputs: Mutex::default(), names: Mutex::default() }
     }
@@ -281,8 +280,7 @@ impl Session {
     fn raw(&self, frame: usize, code: &str, ground: &mut dyn Ground) -> Result<(Dynamic, MutexGuard<'_, Defined>), Answer> {
         let began = Timestamp::now();
         let source = self.remember(code);
-        let parsed =
-            self.case.scripts.parse(&self.engine, &source, code).map_err(|diagnostic| unreadable(&source, &diagnostic))?;
+        let parsed = self.case.scripts.parse(&self.engine, &source, code).map_err(|diagnostic| unreadable(&source, &diagnostic))?;
         let mut defined = self.frame(frame).lock().unwrap_or_else(PoisonError::into_inner);
         self.refresh(code, &mut defined);
         let mut whole = defined.kept.merge(&parsed);

@@ -192,7 +192,9 @@ impl Lines {
             Fact::Measured { name, value, unit, .. } => {
                 note("VALUE", Verbosity::Verbose, &format!("{name} = {} {unit}", show_number(*value)));
             }
-            Fact::Listening { address } => note("LISTEN", Verbosity::Normal, &format!("xrt can be steered at {address}; see xrt help interact")),
+            Fact::Listening { address } => {
+                note("LISTEN", Verbosity::Normal, &format!("xrt can be steered at {address}; see xrt help interact"))
+            }
             Fact::Paused(pause) => note("PAUSED", Verbosity::Quiet, &paused(pause)),
             Fact::Resumed { how, by, took, .. } => {
                 let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();

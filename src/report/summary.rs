@@ -210,7 +210,8 @@ impl Summary {
                 beginning.clone();
             let started = Some(at);
             let id = run;
-            self.run = Run { id, version, command, cwd, targets, workers, results, sequence, seed, criteria, started, ..Run::default() };
+            self.run =
+                Run { id, version, command, cwd, targets, workers, results, sequence, seed, criteria, started, ..Run::default() };
         }
         self.plan(&beginning.steps, &beginning.plan);
     }

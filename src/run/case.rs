@@ -80,7 +80,16 @@ mod tests {
 
     fn told(outcome: Outcome) -> Told {
         let reason = if outcome == Passed { "" } else { "why" };
-        Told { outcome, set: None, reason: reason.into(), took: 0.0, failure: None, block: None, is_unfit: false, subcases: Counts::default() }
+        Told {
+            outcome,
+            set: None,
+            reason: reason.into(),
+            took: 0.0,
+            failure: None,
+            block: None,
+            is_unfit: false,
+            subcases: Counts::default(),
+        }
     }
 
     #[test]

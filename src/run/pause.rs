@@ -31,9 +31,18 @@ thread_local! {
 
 /// What is asked of a paused testcase.
 pub enum Ask {
-    Release { how: Release, by: String },
+    Release {
+        how: Release,
+        by: String,
+    },
     Hold,
-    Evaluate { frame: usize, text: String, by: String, cancel: Cancel, answer: Sender<Answer> },
+    Evaluate {
+        frame: usize,
+        text: String,
+        by: String,
+        cancel: Cancel,
+        answer: Sender<Answer>,
+    },
     /// The time, or what stops it, is to be looked at.
     Look,
 }

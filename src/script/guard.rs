@@ -139,7 +139,11 @@ fn guard(context: &mut EvalContext, inputs: &[Expression], _: &Dynamic) -> RhaiR
 }
 
 /// What becomes of a statement that has failed: a value in its place, nothing when it is to be evaluated again, or its error.
-fn failed(context: &mut EvalContext, statement: &Expression, error: Box<EvalAltResult>) -> Result<Option<Dynamic>, Box<EvalAltResult>> {
+fn failed(
+    context: &mut EvalContext,
+    statement: &Expression,
+    error: Box<EvalAltResult>,
+) -> Result<Option<Dynamic>, Box<EvalAltResult>> {
     if AGAIN.get().is_some() {
         return arrived(trail::depth()).then_some(None).ok_or(error);
     }

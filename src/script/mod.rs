@@ -57,5 +57,5 @@ pub fn new_this() -> This {
     rhai::Map::new().into()
 }
 
-pub use trail::{Level, Trails};
 pub use show::{SHORT, plain as plain_text, value as shown_value};
+pub use trail::{Level, Trails};

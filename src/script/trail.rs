@@ -76,7 +76,8 @@ impl Trails {
 
     /// Does work whose statements are a trail of this testcase's. `above` is the trail that this is a branch of.
     pub fn along<T>(&self, name: &str, above: Option<Arc<Trail>>, source: &str, work: impl FnOnce() -> T) -> T {
-        let base = Level { function: ImmutableString::new(), source: source.into(), position: Position::NONE, variables: Vec::new() };
+        let base =
+            Level { function: ImmutableString::new(), source: source.into(), position: Position::NONE, variables: Vec::new() };
         // A branch begins with the closure that it calls.
         let levels = Mutex::new(if above.is_some() { Vec::new() } else { vec![base] });
         let trail = Arc::new(Trail { name: name.into(), above, levels, trails: self.clone() });
@@ -170,7 +171,8 @@ pub fn look(context: &mut EvalContext) {
 pub fn into(function: &ImmutableString, source: &ImmutableString) -> Inside {
     HERE.with_borrow(|here| {
         if let Some(trail) = here {
-            let level = Level { function: function.clone(), source: source.clone(), position: Position::NONE, variables: Vec::new() };
+            let level =
+                Level { function: function.clone(), source: source.clone(), position: Position::NONE, variables: Vec::new() };
             trail.lock().push(level);
         }
         Inside(here.clone())

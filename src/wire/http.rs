@@ -48,7 +48,12 @@ pub struct Way {
 impl Way {
     /// A server without TLS, which answers soon or not at all.
     pub fn plain(origin: String) -> Way {
-        Way { origin, trust: Trust { policy: super::ssh::HostKeys::Strict, record: None }, connect_timeout: Duration::from_secs(10), warn: Arc::new(|_| ()) }
+        Way {
+            origin,
+            trust: Trust { policy: super::ssh::HostKeys::Strict, record: None },
+            connect_timeout: Duration::from_secs(10),
+            warn: Arc::new(|_| ()),
+        }
     }
 }
 

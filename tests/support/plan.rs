@@ -256,7 +256,18 @@ impl Bench {
             resumed: None,
         };
         let (lab, further, sinks) = (Lab::default(), Vec::new(), Vec::new());
-        Bench { plan, settings, cancel: Cancel::new(), lab, further, sinks, people: Vec::new(), clock: Clock::fake(), scripts: testcases().scripts.clone(), dir }
+        Bench {
+            plan,
+            settings,
+            cancel: Cancel::new(),
+            lab,
+            further,
+            sinks,
+            people: Vec::new(),
+            clock: Clock::fake(),
+            scripts: testcases().scripts.clone(),
+            dir,
+        }
     }
 
     /// One testcase, `t`, from files: the first is it, and the others may be imported.

@@ -4,7 +4,9 @@ use crate::cli::{Io, signals, table};
 use crate::error::{Result, Whereabouts};
 use crate::event::{Event, Frame, Release, Sink};
 use crate::interact::{Client, Frames, Value};
-use crate::repl::{Answer, Candidate, Happenings, Interrupts, Order, Screen, Stretch, Talker, Tone, feed, highlight, is_incomplete, talk};
+use crate::repl::{
+    Answer, Candidate, Happenings, Interrupts, Order, Screen, Stretch, Talker, Tone, feed, highlight, is_incomplete, talk,
+};
 use crate::report::{Verbosity, printable};
 use crate::script::{ScriptEngine, Scripts};
 use crate::time::{Cancel, Timestamp};
@@ -112,7 +114,10 @@ impl Remote {
     /// Why it is paused, until when, and the lines around the statement.
     fn greet(&self) {
         let frames = self.frames();
-        let left = frames.pause.until.map_or_else(|| "no limit".into(), |until| format!("{} left", show_duration(until.since(Timestamp::now()))));
+        let left = frames
+            .pause
+            .until
+            .map_or_else(|| "no limit".into(), |until| format!("{} left", show_duration(until.since(Timestamp::now()))));
         let at = frames.pause.place.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();
         self.screen.line(Tone::Strong, &format!("paused in {}{at}, {left}", frames.tag));
         self.screen.line(Tone::Warning, &frames.pause.reason);

@@ -304,7 +304,9 @@ impl Desk<'_> {
         }
         let header = ["KIND", "NAME", "ADDRESS", "VCPUS", "MEMORY (MiB)", "DISTRO", "UUID"];
         if self.args.json {
-            let named = |row: &Vec<String>| header.iter().map(|h| h.to_lowercase()).zip(row.clone()).collect::<std::collections::BTreeMap<_, _>>();
+            let named = |row: &Vec<String>| {
+                header.iter().map(|h| h.to_lowercase()).zip(row.clone()).collect::<std::collections::BTreeMap<_, _>>()
+            };
             return self.json(&rows.iter().map(named).collect::<Vec<_>>());
         }
         if rows.is_empty() {

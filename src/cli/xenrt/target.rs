@@ -24,7 +24,8 @@ pub fn find(io: &Io, word: &str) -> Result<Address> {
     }
     let port = word.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     let Some(port) = port else {
-        let error = Error::new(Kind::Malformed, format!("`{word}` is neither HOST:PORT nor the results of a run")).blame(Blame::User);
+        let error =
+            Error::new(Kind::Malformed, format!("`{word}` is neither HOST:PORT nor the results of a run")).blame(Blame::User);
         return Err(error.help("xrt prints the address when it starts; job ids come with the job server"));
     };
     let mut address = read(&io.runs_dir().join(format!("{port}.url"))).map_err(|_| {

@@ -8,7 +8,7 @@ use crate::cli::{Io, signals, table};
 use crate::context::Context;
 use crate::error::{Error, Exit, Kind, Result, Whereabouts};
 use crate::event::{Bus, Event, Sink};
-use crate::repl::{Happenings, Interrupts, Limits, Screen, Session, Tone, Talker, feed, once, talk};
+use crate::repl::{Happenings, Interrupts, Limits, Screen, Session, Talker, Tone, feed, once, talk};
 use crate::report::Verbosity;
 use crate::secret::Mask;
 use crate::time::{Cancel, Timestamp};

@@ -10,8 +10,8 @@ use crate::cli::access::{AccessArgs, masked};
 use crate::cli::hosts::Attached;
 use crate::cli::variables::VariableArgs;
 use crate::cli::{Io, signals};
-use crate::diagnostic::Diagnostic;
 use crate::context::Context;
+use crate::diagnostic::Diagnostic;
 use crate::error::{Blame, Error, Exit, Kind, Result};
 use crate::event::log::LogSink;
 use crate::event::{Bus, Fact, Level, Sink, Verdict};
@@ -135,9 +135,9 @@ pub struct PausingArgs {
     #[arg(long, value_name = "TESTCASE")]
     pub pause_on_pass: Vec<String>,
 
-    /// Where to listen for xenrt interact; of another machine's address, everybody who has the token may steer the run
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0", env = "XRT_INTERACT_LISTEN")]
-    pub interact_listen: String,
+    /// Where to listen for xenrt interact; at an address that others reach, who has the token may steer the run [default: 127.0.0.1:0]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "XRT_INTERACT_LISTEN")]
+    pub interact_listen: Option<String>,
 }
 
 impl PausingArgs {
@@ -270,8 +270,9 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
 
 /// Listens for whoever wants to steer the run, and says where.
 fn listen(io: &Io, args: &PausingArgs, (control, lab): (&Control, &Arc<Lab>), results: &Path) -> Result<(Server, Remembered)> {
-    let wrong = || Error::new(Kind::Malformed, format!("`{}` is no address to listen on", args.interact_listen)).blame(Blame::User);
-    let at = args.interact_listen.to_socket_addrs().ok().and_then(|mut all| all.next());
+    let listen = args.interact_listen.as_deref().unwrap_or("127.0.0.1:0");
+    let wrong = || Error::new(Kind::Malformed, format!("`{listen}` is no address to listen on")).blame(Blame::User);
+    let at = listen.to_socket_addrs().ok().and_then(|mut all| all.next());
     let at = at.ok_or_else(|| wrong().help("as in 127.0.0.1:0, where 0 is any port that is free"))?;
     let context = Context::new(control.bus().clone(), None, results.to_path_buf(), Cancel::new());
     let desk = Desk::new(control.clone(), lab.clone(), context, results.join("events.jsonl"));
