@@ -269,7 +269,12 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
 }
 
 /// Listens for whoever wants to steer the run, and says where.
-fn listen(io: &Io, args: &PausingArgs, (control, lab): (&Control, &Arc<Lab>), results: &Path) -> Result<(Server, Remembered)> {
+fn listen(
+    io: &Io,
+    args: &PausingArgs,
+    (control, lab): (&Control, &Arc<Lab>),
+    results: &Path,
+) -> Result<(Server, Option<Remembered>)> {
     let listen = args.interact_listen.as_deref().unwrap_or("127.0.0.1:0");
     let wrong = || Error::new(Kind::Malformed, format!("`{listen}` is no address to listen on")).blame(Blame::User);
     let at = listen.to_socket_addrs().ok().and_then(|mut all| all.next());
@@ -281,7 +286,9 @@ fn listen(io: &Io, args: &PausingArgs, (control, lab): (&Control, &Arc<Lab>), re
     for (file, url) in [(interact::URL, &url), (interact::READ_ONLY, &server.url(Right::Look))] {
         interact::write(&results.join(file), &format!("{}\n", url.url()))?;
     }
-    let remembered = interact::remember(&io.runs_dir(), server.address().port(), &url.url())?;
+    // Without it the run is found by its results.
+    let remembered = interact::remember(&io.runs_dir(), server.address().port(), &url.url());
+    let remembered = remembered.inspect_err(|error| tracing::warn!("{}", error.report())).ok();
     Ok((server, remembered))
 }
 
