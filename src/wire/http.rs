@@ -1,29 +1,23 @@
 //! A server over HTTP or HTTPS: calls that block, on connections that are kept.
 //!
-//! The connections are driven by a small runtime of this file, one thread for the whole process; a caller waits for its answer, its
-//! flag or its limit, whichever is first. What is given up is closed, so that nothing of it comes back later.
+//! The connections are driven by `wire/runtime.rs`; what is given up is closed, so that nothing of it comes back later.
 //!
 //! Never true here: that a request is sent twice (a connection that is gone before anything was sent on it does not count), that a
 //! redirect is followed, that a proxy of the environment is used, that an address with its query gets into an error.
 
+use super::runtime;
 use super::tls::{Inspector, Trust, Warn};
 use crate::error::{Blame, Error, Kind, Result};
 use crate::secret::Secret;
 use crate::time::Cancel;
 use bytes::Bytes;
-use futures_util::future::{Either, select};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use reqwest::{Body, Client, Response};
 use std::io::{Read, Write};
-use std::pin::pin;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
-use tokio::runtime::Runtime;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-
-/// How long a call may take whose flag has no limit of its own.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// How long a connection is kept for the next call: shorter than servers keep theirs.
 const KEPT: Duration = Duration::from_secs(20);
@@ -226,18 +220,9 @@ impl Http {
         format!("{}{path}", self.origin)
     }
 
-    /// Waits for the end of something, the flag or the limit. What has not ended then is dropped, and its connection closed.
+    /// As [`runtime::within`].
     async fn within<T>(&self, cancel: &Cancel, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-        let begun = Instant::now();
-        let end = cancel.deadline().unwrap_or(begun + LONGEST);
-        let (work, raised) = (pin!(work), pin!(cancel.raised()));
-        match tokio::time::timeout_at(end.into(), select(work, raised)).await {
-            Ok(Either::Left((ended, _))) => ended,
-            Ok(Either::Right(_)) | Err(_) => {
-                let silent = || Error::new(Kind::Timeout, format!("{} did not answer", self.peer.machine));
-                Err(Fault::Stopped(cancel.check().err().unwrap_or_else(silent)))
-            }
-        }
+        runtime::within(&self.peer.machine, cancel, work).await.unwrap_or_else(|error| Err(Fault::Stopped(error)))
     }
 }
 
@@ -291,12 +276,8 @@ impl Drop for Sending {
     }
 }
 
-/// Drives all connections of the process.
-fn runtime() -> Result<&'static Runtime, Fault> {
-    static RUNTIME: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
-    let made = RUNTIME
-        .get_or_init(|| tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("http").enable_all().build());
-    made.as_ref().map_err(|e| Fault::Unconnected(Error::new(Kind::Internal, format!("HTTP cannot be set up: {e}"))))
+fn runtime() -> Result<&'static tokio::runtime::Runtime, Fault> {
+    runtime::runtime().map_err(Fault::Unconnected)
 }
 
 /// The innermost cause, which says most: "Connection refused (os error 111)".
@@ -326,6 +307,7 @@ mod tests {
     use std::net::{SocketAddr, TcpListener, TcpStream};
     use std::path::Path;
     use std::sync::Mutex;
+    use std::time::Instant;
 
     const LONG: Duration = Duration::from_secs(20);
 

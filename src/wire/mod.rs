@@ -1,5 +1,5 @@
-//! The ways to reach the inside of a machine: SSH, the execution daemon of Windows, PowerShell, or this machine itself; and the way to
-//! what answers HTTP.
+//! The ways to reach the inside of a machine: SSH, the execution daemon of Windows, PowerShell, or this machine itself; and the ways to
+//! what answers HTTP, and to what takes mail.
 //!
 //! Never true here: that anything waits without a limit, retries on its own account, publishes an event or knows what a guest is.
 //! Each call does one thing when asked and says how it went.
@@ -9,8 +9,10 @@
 pub mod execd;
 pub mod http;
 pub mod local;
+pub mod mail;
 pub mod powershell;
 mod record;
+mod runtime;
 pub mod serve;
 pub mod ssh;
 pub mod tls;
