@@ -6,6 +6,7 @@ use crate::lab::{Access, Address, Lab};
 use crate::secret::{Mask, Secret};
 use crate::vars::Variables;
 use crate::wire::ssh::HostKeys;
+use crate::wire::tls::Trust;
 use std::path::PathBuf;
 
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -99,6 +100,11 @@ impl AccessArgs {
             connect_timeout: self.connect_timeout,
             patience: self.patience,
         })
+    }
+
+    /// What to think of the certificates of servers.
+    pub(super) fn trust(&self, io: &Io) -> Trust {
+        Trust { policy: self.host_keys.into(), record: Some(io.state_dir().join("known_certificates")) }
     }
 
     /// From a file, a prompt, or `XRT_PASSWORD`.

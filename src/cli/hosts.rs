@@ -191,11 +191,7 @@ impl AccessArgs {
         let serves = is_simulated.then(|| serving_port(variables)).transpose()?;
         if !given.is_empty() {
             let access = self.access(io, variables)?;
-            let way = HostAccess {
-                passwords: self.host_passwords(io, variables)?,
-                trust: Trust { policy: self.host_keys.into(), record: Some(io.state_dir().join("known_certificates")) },
-                access: &access,
-            };
+            let way = HostAccess { passwords: self.host_passwords(io, variables)?, trust: self.trust(io), access: &access };
             way.passwords.iter().for_each(|secret| mask.learn(secret));
             for given in &given {
                 estates.push(match &given.wanted {

@@ -156,6 +156,12 @@ pub enum Fact {
     },
     /// A testcase, or the run itself, waits for a person.
     Paused(Box<Pause>),
+    /// Nobody has come yet, and the pause is about to end by itself.
+    PauseEnding {
+        pause: u64,
+        /// Seconds.
+        left: f64,
+    },
     /// It waits no longer.
     Resumed {
         pause: u64,

@@ -41,6 +41,7 @@ impl Entry {
             Fact::RunResumed { version, .. } => ("WARNING", format!("the run goes on, by xrt {version}")),
             Fact::PlanExtended { plan, .. } => ("VERBOSE", format!("{} more in the plan", plan.len())),
             Fact::Paused(pause) => ("WARNING", paused(pause)),
+            Fact::PauseEnding { left, .. } => ("WARNING", pause_ending(*left)),
             Fact::Resumed { how, by, took, .. } => {
                 let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
                 ("COMMENT", format!("{}{by} after {}", how.word(), seconds(*took)))
@@ -87,6 +88,11 @@ pub fn paused(pause: &Pause) -> String {
     let at = pause.place.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();
     let until = pause.until.map_or_else(|| "until somebody continues it".to_string(), |until| format!("until {}", until.date()));
     format!("paused{at} {until}: {}", pause.reason)
+}
+
+/// What is said when a pause is about to end.
+pub fn pause_ending(left: f64) -> String {
+    format!("the pause ends by itself in {}", seconds(left))
 }
 
 fn prefix(level: Level) -> &'static str {

@@ -2,7 +2,7 @@
 
 use super::bunch::Bunch;
 use super::card::{Card, failure_card};
-use super::entry::{paused, seconds, subcase_name};
+use super::entry::{pause_ending, paused, seconds, subcase_name};
 use super::text::{self, Paint, clean, count, cut_end, cut_middle, file_name, pad, width};
 use super::{Case, Summary};
 use crate::event::{ActionEnd, Change, Comparison, Event, Fact, Failure, Level, Outcome, Role};
@@ -79,6 +79,14 @@ impl Lines {
     pub fn new(options: Options) -> Lines {
         let paint = Paint { colour: options.colour };
         Lines { options, paint, single: false, names: 0, bunch: Bunch::default() }
+    }
+
+    /// For the end of a run alone: nothing was shown of it before.
+    pub(super) fn of_the_end(summary: &Summary) -> Lines {
+        let mut lines = Lines::new(Options::default());
+        lines.measure(summary);
+        lines.single = false;
+        lines
     }
 
     /// The lines for an event that the summary has taken in, if it is one that matters.
@@ -196,6 +204,7 @@ impl Lines {
                 note("LISTEN", Verbosity::Normal, &format!("xrt can be steered at {address}; see xrt help interact"))
             }
             Fact::Paused(pause) => note("PAUSED", Verbosity::Quiet, &paused(pause)),
+            Fact::PauseEnding { left, .. } => note("PAUSED", Verbosity::Quiet, &pause_ending(*left)),
             Fact::Resumed { how, by, took, .. } => {
                 let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
                 note("RESUMED", Verbosity::Normal, &format!("{}{by} after {}", how.word(), seconds(*took)));

@@ -7,7 +7,7 @@ use super::case::{Case, End};
 use super::judgement::worse;
 use super::notes::{Notes, Progress};
 use super::tree::{Step, Steps, Tree};
-use crate::event::{Beginning, Counts, Criteria, Event, Fact, Outcome, Planned, PlannedStep, Role, Steering, Verdict};
+use crate::event::{Beginning, Counts, Criteria, Event, Fact, Level, Outcome, Planned, PlannedStep, Role, Steering, Verdict};
 use crate::name::CaseId;
 use crate::time::Timestamp;
 use crate::unit::seconds_to_duration;
@@ -87,7 +87,7 @@ impl Summary {
             | Fact::Compared(_)
             | Fact::Subcase { .. }
             | Fact::Attached { .. } => self.of_notes(event),
-            Fact::Paused(_) | Fact::Resumed { .. } | Fact::Steered { .. } => self.of_people(event),
+            Fact::Paused(_) | Fact::PauseEnding { .. } | Fact::Resumed { .. } | Fact::Steered { .. } => self.of_people(event),
         }
         self.keep_tail(event);
         self.last = Some((event.seq, event.at));
@@ -337,7 +337,10 @@ impl Summary {
         {
             self.note_oddity(format!("event {} follows on event {seq}", event.seq));
         }
-        if self.said.is_some() && !matches!(event.fact, Fact::RunResumed { .. }) {
+        // What is told of the end may fail: a mail.
+        let is_of_the_end =
+            event.case.is_none() && matches!(event.fact, Fact::RunResumed { .. } | Fact::Logged { level: Level::Warning, .. });
+        if self.said.is_some() && !is_of_the_end {
             self.odd(event, "told after the end of the run");
         }
     }
@@ -492,7 +495,7 @@ impl Run {
 mod tests {
     use super::*;
     use crate::error::Exit;
-    use crate::event::{ActionEnd, Block, Level, Order, Phase};
+    use crate::event::{ActionEnd, Block, Order, Phase};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 

@@ -9,7 +9,6 @@ use crate::name::CaseId;
 use crate::repl::{Answer, Limits, Order, Session};
 use crate::script::{Case, Ended, Go, Held, Scripted, Watch};
 use crate::time::{Cancel, Timestamp};
-use crate::unit::show_duration;
 use std::cell::Cell;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -349,8 +348,8 @@ impl Waiting<'_> {
             self.reminded = due;
             // A pause that is shorter than the warning needs none.
             if REMINDERS[due - 1] < whole {
-                let text = format!("the pause of {} ends by itself in {}", self.pausing.id, show_duration(left));
-                self.case.context.log(Level::Warning, text);
+                let pause = locked(&self.seat.pause).pause;
+                self.case.context.publish(Fact::PauseEnding { pause, left: left.as_secs_f64() });
             }
         }
     }

@@ -6,6 +6,7 @@ mod help;
 mod list;
 mod manual;
 mod new;
+mod notify;
 mod perf;
 mod plan;
 mod prepare;

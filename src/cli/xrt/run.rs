@@ -1,5 +1,6 @@
 //! `xrt`: runs testcases.
 
+use super::notify::{self, Notifier};
 use super::perf::PerfArgs;
 use super::plan::PlanArgs;
 use super::results::Results;
@@ -24,7 +25,7 @@ use crate::script::{Catalog, Testcase};
 use crate::secret::Mask;
 use crate::sequence::load;
 use crate::time::{Cancel, Clock, Stop};
-use crate::vars::{Layer, Variables};
+use crate::vars::{Layer, Live, Variables};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::ToSocketAddrs;
@@ -231,7 +232,10 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
     let cancel = Cancel::new();
     let is_live = io.is_terminal() && !args.plain && !report::takes_the_output(&args.report);
     notices.extend(earlier.end_leftovers(&cancel)?);
-    let (bus, stream) = open_stream(io, args, is_live, &results, (&mask, &cancel), earlier)?;
+    let variables = Live::from(variables);
+    notices.extend(notify::wrong(&variables));
+    let notifier = Notifier::new(&variables, &mask, args.access.trust(io));
+    let (bus, stream) = open_stream(io, args, is_live, &results, (&mask, &cancel), (earlier, &notifier))?;
     let left = format!("results so far: {}", results.dir.display());
     signals::listen(cancel.clone(), telling(is_live, &bus), move || left.clone());
     let PaceArgs { workers, timeout, run_timeout, retries, fail_fast, cleanup_timeout, .. } = args.pace;
@@ -250,7 +254,7 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
         cleanup: cleanup_timeout,
         collect_logs: !args.no_logs,
         results: results.dir,
-        variables: variables.into(),
+        variables,
         baselines,
         notices,
         listening: None,
@@ -262,6 +266,7 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
     let runner = Runner { settings, lab, scripts, bus, cancel, control };
     let verdict = runner.run_until_failure(&plan, &mut *further);
     drop(listening);
+    notifier.close();
     left_behind(args, &runner.settings.results).into_iter().for_each(|text| io.say(&text));
     // The reports that are made now need the room.
     drop((plan, further));
@@ -430,19 +435,23 @@ fn open_stream(
     is_live: bool,
     results: &Results,
     (mask, cancel): (&Mask, &Cancel),
-    earlier: Earlier,
+    (earlier, notifier): (Earlier, &Notifier),
 ) -> Result<(Bus, crate::event::Stream)> {
     let verbosity = Verbosity::from_flags(args.quiet, args.verbose);
     let specs = reports(args);
     if let Earlier::Resumed(resuming) = &earlier {
         resuming.make_room(&specs)?;
     }
-    let reports = Reports::new(io.reports(is_live, &specs, results.dir.clone(), verbosity)?);
+    let mut all = io.reports(is_live, &specs, results.dir.clone(), verbosity)?;
+    all.push(Box::new(notifier.reader()));
+    let reports = Reports::new(all);
     let (log, reports, last) = match earlier {
         Earlier::Resumed(resuming) => resuming.open(reports)?,
         _ => (LogSink::create(&results.dir.join("events.jsonl"))?, reports, 0),
     };
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(reports)];
     let cancel = cancel.clone();
-    Bus::start_after(last, Box::new(log), sinks, mask.clone(), move |_| cancel.raise(Stop::Unrecorded))
+    let (bus, stream) = Bus::start_after(last, Box::new(log), sinks, mask.clone(), move |_| cancel.raise(Stop::Unrecorded))?;
+    notifier.complain_to(&bus);
+    Ok((bus, stream))
 }

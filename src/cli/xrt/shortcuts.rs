@@ -18,7 +18,7 @@ pub struct ShortcutArgs {
     #[arg(long, value_name = "DISTRO")]
     pub distro: Option<String>,
 
-    /// Whom to write to (EMAIL)
+    /// Whom to write to at each pause and at the end; several with commas (EMAIL). See xrt help reports
     #[arg(long, value_name = "ADDRESS")]
     pub email: Option<String>,
 }
