@@ -13,6 +13,7 @@ mod install;
 mod lifecycle;
 mod limits;
 mod logs;
+mod mail;
 mod metrics;
 mod pausing;
 mod plans;

@@ -4,10 +4,10 @@ use crate::support::plan::Bench;
 use crate::support::poll;
 use std::sync::Arc;
 use std::time::Duration;
-use xenrt::event::{Fact, Outcome, Release};
+use xenrt::event::{Collector, Event, Fact, Outcome, Release};
 use xenrt::repl::{Answer, Order, Value};
 use xenrt::run::{Control, Seat, Status};
-use xenrt::time::Cancel;
+use xenrt::time::{Cancel, Clock};
 
 /// Waits until something of this name is paused.
 fn seat(control: &Control, name: &str) -> Arc<Seat> {
@@ -88,6 +88,27 @@ fn a_pause_ends_by_itself_unless_it_is_held() {
     let how: Vec<Release> =
         ran.events.iter().filter_map(|e| if let Fact::Resumed { how, .. } = &e.fact { Some(*how) } else { None }).collect();
     assert_eq!(how, [Release::Expired, Release::Continue]);
+}
+
+#[test]
+fn people_are_reminded_before_a_pause_ends_by_itself() {
+    let seen = Collector::default();
+    let told = seen.clone();
+    let minute = Duration::from_mins(1);
+    let person = move |control: &Control, clock: &Clock| {
+        seat(control, "a");
+        for (minutes, seconds) in [(23 * 60, 3600.0), (50, 600.0)] {
+            clock.advance(minutes * minute);
+            let is_told = |e: &Event| matches!(e.fact, Fact::PauseEnding { pause: 1, left } if left == seconds);
+            poll::until(poll::patience(), || told.events().iter().any(is_told).then_some(())).unwrap();
+        }
+        clock.advance(10 * minute);
+    };
+    let mut bench = Bench::new("s(a:f)").variable("POF_ALL", "yes").steered(person);
+    bench.sinks.push(Box::new(seen.clone()));
+    assert_eq!(bench.run().outcomes(), "a failed");
+    let reminded = seen.events().iter().filter(|e| matches!(e.fact, Fact::PauseEnding { .. })).count();
+    assert_eq!(reminded, 2, "each once");
 }
 
 const TEST: &str = r#"

@@ -196,7 +196,7 @@ impl About {
             ("job", self.job.clone().unwrap_or_default()),
             ("sequence", run.sequence.clone().unwrap_or_default()),
             ("on", run.targets.join(", ")),
-            ("results", format!("{} on {}", run.results.display(), self.machine)),
+            ("results", format!("{} on {}", results_of(summary).display(), self.machine)),
         ];
         text.push('\n');
         for (what, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
@@ -214,10 +214,15 @@ impl About {
             facts.insert("job".into(), self.job.clone().into());
             facts.insert("machine".into(), self.machine.clone().into());
             facts.insert("targets".into(), run.targets.clone().into());
-            facts.insert("results".into(), run.results.display().to_string().into());
+            facts.insert("results".into(), results_of(summary).display().to_string().into());
         }
         Notice { happening, subject, text, facts }
     }
+}
+
+/// Where the results are, wherever one reads it.
+fn results_of(summary: &Summary) -> PathBuf {
+    summary.run().cwd.join(&summary.run().results)
 }
 
 /// What is typed to see and end a pause, ready for a shell.
@@ -257,4 +262,53 @@ fn steered(summary: &Summary) -> Vec<String> {
         changes.map(|s| format!("{whose}{} {} at {}", s.by, s.what, s.at.date())).collect::<Vec<_>>()
     };
     all.flat_map(told).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Beginning, Planned};
+    use crate::name::CaseId;
+    use crate::time::Timestamp;
+
+    /// What the last of these facts gives to tell.
+    fn told(facts: Vec<(Option<&str>, Fact)>) -> Option<Notice> {
+        let mut summary = Summary::default();
+        let about = About { job: None, machine: "vm".into() };
+        let mut last = None;
+        for (seq, (case, fact)) in (1..).zip(facts) {
+            let event = Event { seq, at: Timestamp::now(), case: case.map(CaseId::new), fact };
+            summary.apply(&event);
+            last = about.notice(&event, &summary);
+        }
+        last
+    }
+
+    fn begins(id: &str) -> (Option<&str>, Fact) {
+        let plan = vec![Planned::new(CaseId::new(id), id)];
+        (None, Fact::RunStarted(Box::new(Beginning { run: "r".into(), plan, ..Beginning::default() })))
+    }
+
+    fn pauses(reason: &str) -> Fact {
+        Fact::Paused(Box::new(Pause { pause: 1, reason: reason.into(), place: None, until: None }))
+    }
+
+    #[test]
+    fn commands_can_be_pasted_whatever_a_testcase_is_called() {
+        let id = "it's[a b]";
+        let listens = (None, Fact::Listening { address: "127.0.0.1:99".into() });
+        let notice = told(vec![begins(id), listens, (Some(id), pauses("failed: no\nmore of it"))]).unwrap();
+        assert_eq!(notice.subject, "assistance required for a job");
+        assert_eq!(notice.facts["commands"]["continue"], r"xenrt interact 127.0.0.1:99 -c 'it'\''s[a b]'");
+        assert!(notice.text.contains("until somebody continues it: failed: no\nmore of it\n"), "{}", notice.text);
+    }
+
+    #[test]
+    fn who_is_reminded_is_told_how_long_is_left() {
+        let left = Fact::PauseEnding { pause: 1, left: 600.0 };
+        let notice = told(vec![begins("a"), (Some("a"), pauses("failed")), (Some("a"), left.clone())]).unwrap();
+        assert!(notice.text.contains("the pause ends by itself in 10m"), "{}", notice.text);
+        assert_eq!((notice.happening, &notice.facts["left"]), (Happening::PauseEnding, &600.0.into()));
+        assert!(told(vec![begins("a"), (Some("a"), left)]).is_none(), "nothing waits");
+    }
 }

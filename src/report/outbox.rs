@@ -93,11 +93,17 @@ impl Outbox {
         !queue.is_sending && queue.waiting.is_empty()
     }
 
-    /// Gives up what is not sent when this time is over.
-    pub fn close(&self, until: Instant) {
-        if !self.wait(until.saturating_duration_since(Instant::now())) {
-            self.0.queue().waiting.clear();
-            self.0.complain("given up: what was to be sent at the end of the run is not gone yet");
+    /// Waits until everything of all is sent, for so long, and gives up the rest. `slow` is called when it takes longer than this.
+    pub fn close(all: &[Outbox], limit: Duration, (silent, slow): (Duration, impl FnOnce())) {
+        let until = Instant::now() + limit;
+        if !all.iter().all(|outbox| outbox.wait(silent)) {
+            slow();
+        }
+        for outbox in all {
+            if !outbox.wait(until.saturating_duration_since(Instant::now())) {
+                outbox.0.queue().waiting.clear();
+                outbox.0.complain("given up: what was to be sent at the end of the run is not gone yet");
+            }
         }
     }
 }
@@ -132,12 +138,14 @@ impl Shared {
 mod tests {
     use super::*;
     use crate::error::{Error, Kind};
-    use std::sync::mpsc::{Receiver, channel};
+    use std::sync::mpsc::{Receiver, Sender, channel};
 
-    /// Sends a notice when it is let, and keeps its subject.
+    type Said = Arc<Mutex<Vec<String>>>;
+
+    /// Tells the subject of a notice, and has sent it when it is let.
     struct Slow {
         let_go: Mutex<Receiver<Result<()>>>,
-        sent: Arc<Mutex<Vec<String>>>,
+        begun: Sender<String>,
     }
     impl Messenger for Slow {
         fn name(&self) -> &'static str {
@@ -147,7 +155,7 @@ mod tests {
             happening != Happening::PauseEnding
         }
         fn send(&self, notice: &Notice) -> Result<()> {
-            self.sent.lock().unwrap().push(notice.subject.clone());
+            self.begun.send(notice.subject.clone()).unwrap();
             self.let_go.lock().unwrap().recv().unwrap()
         }
     }
@@ -156,38 +164,47 @@ mod tests {
         Arc::new(Notice { happening, subject: subject.into(), text: String::new(), facts: serde_json::Value::Null })
     }
 
-    #[test]
-    fn who_hands_over_never_waits_and_the_end_is_sent_first() {
-        let (letting, let_go) = channel();
-        let (sent, said): (Arc<Mutex<Vec<String>>>, Arc<Mutex<Vec<String>>>) = Default::default();
+    /// An outbox that is served when it is let, what it begins with, and what it complains of.
+    fn slow() -> (Outbox, Sender<Result<()>>, Receiver<String>, Said) {
+        let ((letting, let_go), (begun, begins)) = (channel(), channel());
+        let said = Said::default();
         let told = said.clone();
         let complain: Complain = Arc::new(move |text| told.lock().unwrap().push(text.to_string()));
-        let outbox = Outbox::new(Box::new(Slow { let_go: Mutex::new(let_go), sent: sent.clone() }), complain);
+        (Outbox::new(Box::new(Slow { let_go: Mutex::new(let_go), begun }), complain), letting, begins, said)
+    }
+
+    #[test]
+    fn who_hands_over_never_waits_and_the_end_is_sent_first() {
+        let (outbox, letting, begins, said) = slow();
         assert!(outbox.wait(Duration::ZERO), "nothing is to be sent");
         outbox.push(&notice(Happening::PauseEnding, "unwanted"));
         assert!(outbox.wait(Duration::ZERO));
-        (0..MOST + 3).for_each(|n| outbox.push(&notice(Happening::Paused, &format!("pause {n}"))));
-        assert!(!outbox.wait(Duration::from_millis(20)), "the first is on its way");
+        outbox.push(&notice(Happening::Paused, "pause"));
+        assert_eq!(begins.recv().unwrap(), "pause");
+        (0..=MOST).for_each(|n| outbox.push(&notice(Happening::Paused, &format!("pause {n}"))));
+        assert!(!outbox.wait(Duration::ZERO), "the first is on its way");
         outbox.push(&notice(Happening::Finished, "the end"));
         letting.send(Ok(())).unwrap();
         letting.send(Err(Error::new(Kind::Unreachable, "a hawk"))).unwrap();
+        assert_eq!(begins.recv().unwrap(), "the end");
         assert!(outbox.wait(Duration::from_secs(20)));
-        assert_eq!(*sent.lock().unwrap(), ["pause 0", "the end"]);
         let said = said.lock().unwrap();
-        assert!(said.iter().any(|s| s == "pigeon: not sent before the end of the run: 100 notices"), "{said:?}");
-        assert!(said[0].starts_with("pigeon: not sent, as 100 wait already: pause 10"), "{said:?}");
-        assert!(said.last().unwrap().starts_with("pigeon: \"the end\" was not sent: a hawk"), "{said:?}");
+        let expected = [
+            "pigeon: not sent, as 100 wait already: pause 100",
+            "pigeon: not sent before the end of the run: 100 notices",
+            "pigeon: \"the end\" was not sent: a hawk",
+        ];
+        assert_eq!(*said, expected);
     }
 
     #[test]
     fn the_end_of_a_run_waits_for_so_long_and_no_longer() {
-        let (_letting, let_go) = channel();
-        let said: Arc<Mutex<Vec<String>>> = Arc::default();
-        let told = said.clone();
-        let complain: Complain = Arc::new(move |text| told.lock().unwrap().push(text.to_string()));
-        let outbox = Outbox::new(Box::new(Slow { let_go: Mutex::new(let_go), sent: Arc::default() }), complain);
+        let (outbox, _letting, _begins, said) = slow();
         outbox.push(&notice(Happening::Finished, "the end"));
-        outbox.close(Instant::now() + Duration::from_millis(20));
+        let mut is_slow = false;
+        let moment = Duration::from_millis(20);
+        Outbox::close(&[outbox], moment * 2, (moment, || is_slow = true));
+        assert!(is_slow);
         assert_eq!(said.lock().unwrap().len(), 1);
     }
 }

@@ -13,7 +13,7 @@ use crate::wire::mail::{self, Parties, Relay, Security};
 use crate::wire::tls::Trust;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long one mail may take.
 const MAIL: Duration = Duration::from_secs(20);
@@ -68,12 +68,11 @@ impl Notifier {
         let Some(bus) = self.bus.get() else { return };
         // The end is told once every reader has heard of it.
         bus.flush();
-        let until = Instant::now() + END;
-        if !self.outboxes.iter().all(|outbox| outbox.wait(SILENT)) {
+        let slow = || {
             let text = format!("the end of the run waits for those who tell people of it, for {} at most", show_duration(END));
             bus.publish(None, Fact::Logged { level: Level::Warning, text });
-        }
-        self.outboxes.iter().for_each(|outbox| outbox.close(until));
+        };
+        Outbox::close(&self.outboxes, END, (SILENT, slow));
     }
 }
 

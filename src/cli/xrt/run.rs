@@ -221,14 +221,9 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
     let Settled { plan, mut further, resumed } = earlier.settle(rounds, args.pace.until_fail, &catalog)?;
     // Before `results/latest` is another.
     let (baselines, mut notices) = args.perf.load(&plan, &windows, &catalog, earlier.itself())?;
-    for spec in &args.report {
-        report::asked(spec)?;
-    }
+    args.report.iter().try_for_each(|spec| report::asked(spec).map(drop))?;
     let lab = attached.lab.clone();
-    let results = match &earlier {
-        Earlier::Resumed(resuming) => Results::again(resuming.run(), &resuming.dir, &io.cwd())?,
-        _ => Results::make(&args.results)?,
-    };
+    let results = results(io, args, &earlier)?;
     let cancel = Cancel::new();
     let is_live = io.is_terminal() && !args.plain && !report::takes_the_output(&args.report);
     notices.extend(earlier.end_leftovers(&cancel)?);
@@ -273,6 +268,14 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
     ended(io, verdict, stream.close())
 }
 
+/// Where the results go: into a new directory, or that of the run that is taken up again.
+fn results(io: &Io, args: &RunArgs, earlier: &Earlier) -> Result<Results> {
+    match earlier {
+        Earlier::Resumed(resuming) => Results::again(resuming.run(), &resuming.dir, &io.cwd()),
+        _ => Results::make(&args.results),
+    }
+}
+
 /// Listens for whoever wants to steer the run, and says where.
 fn listen(
     io: &Io,
@@ -287,6 +290,7 @@ fn listen(
     let context = Context::new(control.bus().clone(), None, results.to_path_buf(), Cancel::new());
     let desk = Desk::new(control.clone(), lab.clone(), context, results.join("events.jsonl"));
     let server = Server::start(at, desk)?;
+    [Right::Steer, Right::Look].iter().for_each(|right| control.bus().mask().learn(&server.url(*right).token));
     let url = server.url(Right::Steer);
     for (file, url) in [(interact::URL, &url), (interact::READ_ONLY, &server.url(Right::Look))] {
         interact::write(&results.join(file), &format!("{}\n", url.url()))?;

@@ -90,7 +90,13 @@ fn reports(io: &Io) -> String {
     let sinks = crate::report::SINKS.iter().map(|sink| (sink.word.to_string(), sink.about));
     let table = rows(io, &["KIND", "WHAT"], sinks);
     format!("{table}\nWrite --report KIND or --report KIND:FILE, on a run or on xrt replay. The file `-` is the standard output; people are then told on the
-standard error: xrt --testcase … --report jsonl:- | jq .fact\n")
+standard error: xrt --testcase … --report jsonl:- | jq .fact
+
+--email ADDRESS[,ADDRESS] (EMAIL) writes a mail at each pause, before a pause ends by itself, and at the end of the run; not at the end
+with -D COMPLETION_EMAIL=no. The server is SMTP_SERVER (HOST or HOST:PORT, else localhost), the sender SMTP_SENDER. With SMTP_USER and
+SMTP_PASSWORD it is logged in to; SMTP_TLS is no, starttls or yes, and SMTP_CA a PEM file for a server that signs its certificate itself.
+NOTIFY_URL is a web hook, which gets the same as JSON by POST. A mail may take 20 seconds and a web hook 10; the end of the run waits 30
+at most. What cannot be sent is a warning, and changes no result.\n")
 }
 
 fn meta(io: &Io) -> String {
