@@ -5,8 +5,9 @@
 //! each testcase the operations that it is about, refused ([`AIMED`]), and one more trouble that a seed chooses. With `XRT_FAULTS=all` it
 //! takes the whole product: every call that a testcase makes, in every kind of trouble; with `XRT_FAULTS=7` another choice. Of either,
 //! `XRT_FAULTS_ONLY` keeps those whose testcase, arguments and trouble match a regular expression (`storage/.* drop:`). What came of each
-//! trial is written into the directory `XRT_FAULTS_REPORT`.
+//! trial is written into the directory `XRT_FAULTS_REPORT`. The same variable gives more or other runs to the [`sweep`].
 
+mod sweep;
 mod trial;
 
 use trial::{LOST, ON_PURPOSE, Script, Trial, all, judge, scripts};

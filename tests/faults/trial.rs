@@ -234,7 +234,7 @@ fn there(simulator: &Simulator) -> BTreeMap<String, Thing> {
 }
 
 /// Does all of these, a few at a time, and gives what came of them in order.
-pub fn all<T: Sync>(jobs: &[T], work: impl Fn(&T) -> Trial + Sync) -> Vec<Result<Trial, String>> {
+pub fn all<T: Sync, R: Send>(jobs: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<Result<R, String>> {
     let workers = std::thread::available_parallelism().map_or(2, usize::from) * 2;
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
