@@ -55,10 +55,11 @@ fn the_xen_api_package_of_npm_works_with_it() {
     if !dir.join("node_modules/xen-api").is_dir() {
         return skip("XRT_REQUIRE_CLIENTS", "the xen-api package of npm is not in target/clients/node (tests/run gets it)");
     }
-    for options in ["", "tls=yes"] {
+    for options in ["spare=1", "spare=1,tls=yes"] {
         let mut client = Command::new("node");
         client.arg("tests/sim/client.mjs").arg(&dir);
-        assert_eq!(walk(client, &simulator(options)), ["listing", "events", "tasks", "errors"]);
+        let walked = walk(client, &simulator(options));
+        assert_eq!(walked, ["listing", "events", "tasks", "errors", "copies", "plugins", "migration to another pool"]);
     }
 }
 

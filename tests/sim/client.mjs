@@ -33,5 +33,56 @@ await assert.rejects(xapi.callAsync('VM.start', vm.$ref, false, false), error =>
 await assert.rejects(xapi.call('VM.start', vm.$ref), { code: 'MESSAGE_PARAMETER_COUNT_MISMATCH' })
 console.log('errors')
 
+// Into a disk that is there: it has to be as large, and stays the one that it is.
+const nothing = 'OpaqueRef:NULL'
+const shared = await xapi.getField('pool', xapi.pool.$ref, 'default_SR')
+const disk = (name, size) =>
+  xapi.call('VDI.create', {
+    name_label: name, SR: shared, virtual_size: size, type: 'user', sharable: false, read_only: false, other_config: {},
+  })
+const [small, large] = [await disk('small', 2 ** 30), await disk('large', 2 ** 31)]
+await assert.rejects(xapi.callAsync('VDI.copy', large, nothing, nothing, small), { code: 'VDI_TOO_SMALL' })
+assert.equal(await xapi.callAsync('VDI.copy', small, nothing, nothing, large), large)
+assert.equal(await xapi.getField('VDI', large, 'virtual_size'), 2 ** 31)
+for (const vdi of [small, large]) await xapi.callAsync('VDI.destroy', vdi)
+console.log('copies')
+
+const host = Object.values(xapi.objects.all).find(o => o.$type === 'host' && o.name_label === 'host2')
+assert.equal(await xapi.call('host.call_plugin', host.$ref, 'echo', 'main', { a: 'b' }), "args were: {'a': 'b'}")
+const plugin = (name, word) => xapi.callAsync('host.call_plugin', host.$ref, name, word, {})
+await assert.rejects(plugin('nothing', 'main'), error => error.code === 'XENAPI_MISSING_PLUGIN' && error.params[0] === 'nothing')
+await assert.rejects(plugin('echo', 'nothing'), { code: 'UNKNOWN_XENAPI_PLUGIN_FUNCTION' })
+console.log('plugins')
+
+// To the pool of host3, the spare one, which has the address after the next of host1.
+const first = Object.values(xapi.objects.all).find(o => o.$type === 'host' && o.name_label === 'host1')
+const parts = first.address.split('.')
+const address = new URL(url)
+address.hostname = [...parts.slice(0, 3), Number(parts[3]) + 2].join('.')
+const there = createClient({ url: address.href.replace(/\/$/, ''), auth: { user, password }, allowUnauthorized: true })
+await there.connect()
+await there.objectsFetched
+const records = Object.values(there.objects.all)
+const target = records.find(o => o.$type === 'host')
+const storage = records.find(o => o.$type === 'SR' && o.type === 'ext')
+const network = records.find(o => o.$type === 'network' && o.bridge === 'xenbr0')
+const ticket = await there.call('host.migrate_receive', target.$ref, network.$ref, {})
+const disks = {}
+for (const vbd of await xapi.getField('VM', vm.$ref, 'VBDs')) {
+  const { type, VDI } = await xapi.getRecord('VBD', vbd)
+  if (type === 'Disk') disks[VDI] = storage.$ref
+}
+const nics = Object.fromEntries((await xapi.getField('VM', vm.$ref, 'VIFs')).map(vif => [vif, network.$ref]))
+const send = (disks, nics) => xapi.callAsync('VM.migrate_send', vm.$ref, ticket, true, disks, nics, {})
+await assert.rejects(send({}, nics), { code: 'VDI_NOT_IN_MAP' })
+await assert.rejects(send(disks, {}), { code: 'VIF_NOT_IN_MAP' })
+const { uuid } = vm
+const moved = await send(disks, nics)
+const arrived = await there.getRecord('VM', moved)
+assert.deepEqual([arrived.uuid, arrived.power_state, arrived.resident_on], [uuid, 'Running', target.$ref])
+await assert.rejects(xapi.call('VM.get_by_uuid', uuid), { code: 'UUID_INVALID' })
+await there.disconnect()
+console.log('migration to another pool')
+
 await xapi.disconnect()
 process.exit(0)
