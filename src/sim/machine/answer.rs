@@ -128,7 +128,7 @@ pub(super) async fn directly(boot: &Arc<Boot>, text: &str) -> Option<Answer> {
             Answer::says(format!("{up:.2} {up:.2}\n"))
         }
         // What changes files, or may be a program that somebody put in place of it, is the shell's.
-        ("reboot" | "poweroff" | "halt" | "shutdown" | "systemctl" | "nproc" | "xe", words) => {
+        ("reboot" | "poweroff" | "halt" | "shutdown" | "systemctl" | "nproc" | "xe" | "findmnt", words) => {
             let is_there = commands(boot.spec().role).any(|known| known == name);
             if !is_there {
                 return None;

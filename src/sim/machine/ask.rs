@@ -26,13 +26,13 @@ const LONGEST_END: Duration = Duration::from_secs(2);
 /// What a command is that the hypervisor answers.
 const SCRIPT: &str = r#"#!/bin/sh
 d=%SIM%/ask/$$
-rm -rf "$d"
+[ ! -e "$d" ] || rm -rf "$d"
 mkdir "$d" && mkfifo "$d/done" || exit 70
 printf '%s\0' "${0##*/}" "$PWD" "$@" >"$d/question"
 echo $$ >%SIM%/asks
 read -r code <"$d/done"
-cat "$d/out"
-cat "$d/err" >&2
+[ ! -s "$d/out" ] || cat "$d/out"
+[ ! -s "$d/err" ] || cat "$d/err" >&2
 rm -rf "$d"
 exit "$code"
 "#;
