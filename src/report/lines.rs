@@ -201,7 +201,7 @@ impl Lines {
                 note("VALUE", Verbosity::Verbose, &format!("{name} = {} {unit}", show_number(*value)));
             }
             Fact::Listening { address } => {
-                note("LISTEN", Verbosity::Normal, &format!("xrt can be steered at {address}; see xrt help interact"))
+                note("LISTEN", Verbosity::Normal, &format!("xrt can be steered at {address}; see xrt help interact"));
             }
             Fact::Paused(pause) => note("PAUSED", Verbosity::Quiet, &paused(pause)),
             Fact::PauseEnding { left, .. } => note("PAUSED", Verbosity::Quiet, &pause_ending(*left)),

@@ -2,7 +2,7 @@
 //! goes on.
 
 use super::case::{Case, CaseRef};
-use super::failure::{self, Ended, judge};
+use super::failure::{self, Ended, Raised, judge};
 use super::trail::{self, Level, Variable};
 use super::{guard, show};
 use crate::event::{Failure, Frame, Local, Place};
@@ -58,14 +58,17 @@ pub trait Ground {
     ///
     /// # Errors
     /// What it throws.
-    fn evaluate(&mut self, scope: &mut Scope<'static>, ast: &AST) -> Result<Dynamic, Box<EvalAltResult>>;
+    fn evaluate(&mut self, scope: &mut Scope<'static>, ast: &AST) -> Raised<Dynamic>;
 }
 
 impl Ground for &rhai::Engine {
-    fn evaluate(&mut self, scope: &mut Scope<'static>, ast: &AST) -> Result<Dynamic, Box<EvalAltResult>> {
+    fn evaluate(&mut self, scope: &mut Scope<'static>, ast: &AST) -> Raised<Dynamic> {
         self.eval_ast_with_scope(scope, ast)
     }
 }
+
+/// Evaluates what was compiled with these variables, and all else as it is where a statement is held.
+type Evaluating<'a> = dyn FnMut(&mut Scope<'static>, &AST) -> Raised<Dynamic> + 'a;
 
 /// A failing statement and where it stands.
 pub struct Held<'a> {
@@ -77,7 +80,7 @@ pub struct Held<'a> {
     own: usize,
     /// `this` of the innermost function.
     this: Option<Dynamic>,
-    ground: &'a mut dyn FnMut(&mut Scope<'static>, &AST) -> Result<Dynamic, Box<EvalAltResult>>,
+    ground: &'a mut Evaluating<'a>,
 }
 
 impl Held<'_> {
@@ -127,7 +130,7 @@ impl Held<'_> {
 }
 
 impl Ground for Held<'_> {
-    fn evaluate(&mut self, scope: &mut Scope<'static>, ast: &AST) -> Result<Dynamic, Box<EvalAltResult>> {
+    fn evaluate(&mut self, scope: &mut Scope<'static>, ast: &AST) -> Raised<Dynamic> {
         (self.ground)(scope, ast)
     }
 }
@@ -221,7 +224,7 @@ fn whole(mut failure: Box<Failure>, levels: &[Level], case: &Case) -> Box<Failur
 }
 
 /// Evaluates an input with other variables than those of the statement, and everything else as it is there: functions, imports, `this`.
-fn evaluate(context: &mut EvalContext, scope: &mut Scope<'static>, ast: &AST) -> Result<Dynamic, Box<EvalAltResult>> {
+fn evaluate(context: &mut EvalContext, scope: &mut Scope<'static>, ast: &AST) -> Raised<Dynamic> {
     let block = StmtBlock::new(ast.statements().iter().cloned(), Position::NONE, Position::NONE);
     let block = Expr::Stmt(Box::new(block));
     let imports = context.global_runtime_state().num_imports();
