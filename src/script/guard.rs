@@ -128,7 +128,7 @@ fn guard(context: &mut EvalContext, inputs: &[Expression], _: &Dynamic) -> RhaiR
             Err(error) if error.is_pseudo_error() => return Err(error),
             Err(error) => {
                 if let Some(value) = failed(context, &inputs[0], error)? {
-                    return Ok(value);
+                    return Ok(instead(context, &inputs[0], variables, value));
                 }
                 // It is evaluated again: what it had declared before it failed is declared again.
                 let variables = variables.min(context.scope().len());
@@ -136,6 +136,20 @@ fn guard(context: &mut EvalContext, inputs: &[Expression], _: &Dynamic) -> RhaiR
             }
         }
     }
+}
+
+/// What a statement gives that is passed over: of a declaration, the value is the variable's. What follows finds its variables by
+/// their places, so that it would take another's for one that is not there.
+fn instead(context: &mut EvalContext, statement: &Expr, variables: usize, value: Dynamic) -> Dynamic {
+    let Expr::Stmt(block) = statement else { return value };
+    let [Stmt::Var(declared, flags, _)] = block.statements() else { return value };
+    let variables = variables.min(context.scope().len());
+    let scope = context.scope_mut().rewind(variables);
+    match flags.contains(ASTFlags::CONSTANT) {
+        true => scope.push_constant_dynamic(declared.0.name.clone(), value),
+        false => scope.push_dynamic(declared.0.name.clone(), value),
+    };
+    Dynamic::UNIT
 }
 
 /// What becomes of a statement that has failed: a value in its place, nothing when it is to be evaluated again, or its error.
