@@ -151,12 +151,9 @@ impl Pausing {
         if !is_wanted && asked.is_none() || self.whole.is_raised() {
             return ended;
         }
-        let word = ended.outcome.word();
-        let reason = match (asked, ended.reason.as_str()) {
-            (Some(by), _) => format!("{word}; {by} asked for it"),
-            (None, "") => word.to_string(),
-            (None, why) => format!("{word}: {why}"),
-        };
+        let why = Some(&ended.reason).filter(|why| !why.is_empty()).map(|why| format!(": {why}")).unwrap_or_default();
+        let asked = asked.map(|by| format!("; {by} asked for it")).unwrap_or_default();
+        let reason = format!("{}{why}{asked}", ended.outcome.word());
         let released = self.wait(case, &reason, None);
         match released.how {
             Release::NotContinue if ended.outcome.is_pass() => {
