@@ -184,9 +184,14 @@ impl Case {
         }
     }
 
-    /// Whether a person changed how it went: its result, a statement that was passed over.
-    pub fn is_steered(&self) -> bool {
-        self.overridden.is_some() || self.all_notes().any(|notes| !notes.steered.is_empty())
+    /// Whether it passed and is to be looked at all the same: not wholly, not at once, or because a person has said so.
+    pub fn is_notable(&self) -> bool {
+        self.outcome.is_some_and(Outcome::is_pass) && !self.is_plain_pass()
+    }
+
+    /// Whether it passed, and there is nothing to be said of that.
+    pub fn is_plain_pass(&self) -> bool {
+        self.outcome == Some(Outcome::Passed) && self.overridden.is_none()
     }
 
     /// Why it is not a pass, in one line as far as the author kept to one.

@@ -125,9 +125,8 @@ impl Lines {
     /// What did not pass, with its reason; then what passed and is to be known all the same. Many that were not run for one reason
     /// are one line.
     fn name_again(&self, summary: &Summary, out: &mut String) {
-        let is_notable = |c: &&Case| matches!(c.outcome, Some(Outcome::Flaky | Outcome::Partial));
         self.list(&summary.not_passed().collect::<Vec<_>>(), out);
-        self.list(&summary.cases().iter().filter(is_notable).collect::<Vec<_>>(), out);
+        self.list(&summary.cases().iter().filter(|case| case.is_notable()).collect::<Vec<_>>(), out);
     }
 
     fn list(&self, all: &[&Case], out: &mut String) {

@@ -89,7 +89,7 @@ fn warnings(summary: &Summary) -> Vec<(String, String)> {
         all.extend(case.notes().worse().map(|c| (case.id.to_string(), format!("{}: {}", c.name, c.text))));
         let why = || case.why().unwrap_or_default().to_string();
         match case.outcome {
-            Some(Outcome::Flaky | Outcome::Partial) => all.push((title(case), why())),
+            _ if case.is_notable() => all.push((title(case), why())),
             _ if case.role == Role::Cleanup && case.is_bad() => all.push((title(case), why())),
             _ => {}
         }

@@ -359,6 +359,11 @@ fn properties(case: &Case, summary: &Summary) -> Vec<Property> {
     if let Some(outcome @ (Outcome::Partial | Outcome::Flaky)) = case.outcome {
         all.push(property("outcome", outcome.word()));
     }
+    if let Some(overridden) = &case.overridden {
+        let own = overridden.own.as_ref().map(|own| format!("; it had {}", own.0.word())).unwrap_or_default();
+        let value = format!("{} by {} at {}{own}", overridden.outcome.word(), overridden.by, overridden.at.log_form());
+        all.push(property("overridden", &value));
+    }
     if let Some(priority) = case.priority {
         all.push(property("priority", &priority.to_string()));
     }

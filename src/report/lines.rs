@@ -441,8 +441,7 @@ pub(super) fn step_text(fact: &Fact, summary: &Summary) -> String {
 
 /// The end of a testcase in a line: what it is if it is no test, why it is no pass, and where.
 pub(super) fn story_of(case: &Case) -> String {
-    let is_plain = case.outcome == Some(Outcome::Passed) && case.overridden.is_none();
-    let why = if is_plain { String::new() } else { reason_and_place(case) };
+    let why = if case.is_plain_pass() { String::new() } else { reason_and_place(case) };
     match (case.role, why.as_str()) {
         (Role::Testcase, _) => why,
         (role, "") => role.word().into(),

@@ -96,8 +96,7 @@ fn not_passed(out: &mut String, summary: &Summary) {
 
 /// What passed, and should be looked at all the same.
 fn remarkable(out: &mut String, summary: &Summary) {
-    let is_so = |case: &&Case| matches!(case.outcome, Some(Outcome::Flaky | Outcome::Partial));
-    let cases: Vec<&Case> = summary.cases().iter().filter(is_so).collect();
+    let cases: Vec<&Case> = summary.cases().iter().filter(|case| case.is_notable()).collect();
     table(out, "Passed, but", &["", "what", "why"], &cases, |case| {
         [state(case).into(), whole(case), inline(case.why().unwrap_or_default())]
     });

@@ -92,7 +92,8 @@ impl Told {
             // What a passing testcase does not hold against itself (another attempt was better) is not held against it here.
             let excuse = if is_pass { Some("its testcase passed") } else { excuse };
             let name = subcase.full_name();
-            let point = Point { depth: 1, number, name: &name, outcome: Some(subcase.outcome), why: subcase.why(), excuse };
+            let why = subcase.why().filter(|_| subcase.outcome != Outcome::Passed);
+            let point = Point { depth: 1, number, name: &name, outcome: Some(subcase.outcome), why, excuse };
             point.write(&mut self.text, |block| block.subcase(subcase));
         }
         let dropped = case.notes().dropped;
@@ -102,7 +103,8 @@ impl Told {
         self.points += 1;
         self.bad += usize::from(!is_pass && excuse.is_none());
         let unfinished = case.outcome.is_none().then(|| unfinished(case, summary));
-        let (number, name, why) = (self.points, case.id.as_str(), unfinished.as_deref().or_else(|| case.why()));
+        let (number, name, why) =
+            (self.points, case.id.as_str(), unfinished.as_deref().or_else(|| case.why().filter(|_| !case.is_plain_pass())));
         let point = Point { depth: 0, number, name, outcome: case.outcome, why, excuse };
         let took = case.took_until(summary.last_at());
         point.write(&mut self.text, |block| block.case(case, took));
@@ -224,7 +226,7 @@ impl Block {
         if outcome != Some(Outcome::Passed) {
             self.text("outcome", outcome.map_or("unfinished", Outcome::word));
         }
-        if let Some(why) = why.filter(|_| outcome != Some(Outcome::Passed)) {
+        if let Some(why) = why {
             self.text("message", why);
         }
     }
