@@ -51,7 +51,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("csv", &["script/api/data.rs"]),
     ("ctrlc", &["cli/signals.rs"]),
     ("dxr", &["interact/"]),
-    ("futures_util", &["sim/", "wire/"]),
+    ("futures_util", &["interact/server.rs", "sim/", "wire/"]),
     ("globset", &["sequence/only.rs"]),
     ("humantime", &["unit.rs", "time.rs"]),
     ("hyper", &["interact/server.rs"]),

@@ -17,11 +17,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use base64::Engine as _;
 use dxr::{Fault, FaultResponse, MethodCall, MethodResponse, Value};
+use futures_util::future::{Either, select};
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// The largest request: a script that somebody pastes fits.
 const LARGEST: usize = 1 << 20;
@@ -31,7 +33,10 @@ const TO_ASK: Duration = Duration::from_secs(15);
 
 /// How many calls are done at a time, and how many connections there are.
 const CALLS: usize = 64;
-const CONNECTIONS: usize = 512;
+const CONNECTIONS: u32 = 512;
+
+/// How long the end of the run waits for answers that are on their way.
+const TO_ANSWER: Duration = Duration::from_secs(1);
 
 /// The number of each sort of fault.
 const FAULT: i32 = 1;
@@ -46,6 +51,8 @@ pub struct Server {
     steer: Secret,
     look: Secret,
     runtime: Option<Runtime>,
+    over: watch::Sender<bool>,
+    connections: Arc<Semaphore>,
 }
 
 #[derive(Clone)]
@@ -72,12 +79,16 @@ impl Server {
         let door = Door { desk: Arc::new(desk), steer: steer.clone(), look: look.clone(), calls: Arc::new(Semaphore::new(CALLS)) };
         let router =
             Router::new().route("/", post(call)).route("/RPC2", post(call)).layer(DefaultBodyLimit::max(LARGEST)).with_state(door);
+        let (over, is_over) = watch::channel(false);
+        let connections = Arc::new(Semaphore::new(CONNECTIONS as usize));
+        let places = connections.clone();
         runtime.spawn(async move {
             if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
-                serve(listener, router).await;
+                let over = is_over.clone();
+                until(serve(listener, router, places, is_over), over).await;
             }
         });
-        Ok(Server { address, steer, look, runtime: Some(runtime) })
+        Ok(Server { address, steer, look, runtime: Some(runtime), over, connections })
     }
 
     /// Where it can be asked, by others than this machine too if it listens for them.
@@ -94,9 +105,12 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        let Some(runtime) = self.runtime.take() else { return };
+        // Who has let the run end is told so.
+        self.over.send_replace(true);
+        let all_gone = self.connections.acquire_many(CONNECTIONS);
+        let _ = runtime.block_on(async { tokio::time::timeout(TO_ANSWER, all_gone).await });
+        runtime.shutdown_background();
     }
 }
 
@@ -106,8 +120,7 @@ fn token() -> Secret {
 }
 
 /// Takes connections for ever. One that says nothing for long is closed; while there are very many, further ones wait.
-async fn serve(listener: tokio::net::TcpListener, router: Router) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+async fn serve(listener: tokio::net::TcpListener, router: Router, connections: Arc<Semaphore>, over: watch::Receiver<bool>) {
     loop {
         let Ok(place) = connections.clone().acquire_owned().await else { return };
         let Ok((stream, peer)) = listener.accept().await else {
@@ -118,13 +131,25 @@ async fn serve(listener: tokio::net::TcpListener, router: Router) {
         let _ = stream.set_nodelay(true);
         let router = router.clone().layer(axum::Extension(ConnectInfo(peer)));
         let service = hyper_util::service::TowerToHyperService::new(router);
+        let over = over.clone();
         tokio::spawn(async move {
             let mut builder = hyper::server::conn::http1::Builder::new();
             builder.timer(hyper_util::rt::TokioTimer::new()).header_read_timeout(TO_ASK);
-            let _ = builder.serve_connection(hyper_util::rt::TokioIo::new(stream), service).await;
+            let mut connection = pin!(builder.serve_connection(hyper_util::rt::TokioIo::new(stream), service));
+            if !until(connection.as_mut(), over).await {
+                // Nothing more is heard from it; what was asked is answered.
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+            }
             drop(place);
         });
     }
+}
+
+/// Does work until the run is over; whether it has come to its end before.
+async fn until(work: impl Future, mut over: watch::Receiver<bool>) -> bool {
+    let ended = pin!(over.wait_for(|is_over| *is_over));
+    matches!(select(pin!(work), ended).await, Either::Left(_))
 }
 
 async fn call(

@@ -40,11 +40,31 @@ Any statement is evaluated in the chosen frame, with its variables and the live 
 /// # Errors
 /// Nobody answers; it is not paused; the terminal cannot be read.
 pub fn attach(io: &Io, client: &Client, tag: &str) -> Result<()> {
-    let frames: Frames = client.ask("getFrames", vec![text(tag)], &limit())?;
-    let look = io.look(Verbosity::Calls);
     let is_prompt = io.is_terminal() && std::io::stdin().is_terminal();
+    let screen = screen(io, is_prompt);
+    let interrupts = Interrupts::default();
+    let (ringing, on_screen) = (interrupts.clone(), is_prompt.then(|| screen.clone()));
+    signals::hear(move || {
+        if let Some(screen) = &on_screen {
+            screen.aside(Tone::Plain, "");
+        }
+        ringing.ring();
+    });
+    sit(io, client, tag, is_prompt, &screen, &interrupts)
+}
+
+/// Where the prompt shows things; without a terminal, what is no result goes to the standard error.
+pub fn screen(io: &Io, is_prompt: bool) -> Arc<Screen> {
     let aside: Box<dyn std::io::Write + Send> = if is_prompt { Box::new(std::io::stdout()) } else { Box::new(std::io::stderr()) };
-    let screen = Arc::new(Screen::new(look, table::plain, Box::new(std::io::stdout()), aside));
+    Arc::new(Screen::new(io.look(Verbosity::Calls), table::plain, Box::new(std::io::stdout()), aside))
+}
+
+/// As [`attach`], for who hears the signals.
+///
+/// # Errors
+/// As [`attach`].
+pub fn sit(io: &Io, client: &Client, tag: &str, is_prompt: bool, screen: &Arc<Screen>, interrupts: &Interrupts) -> Result<()> {
+    let frames: Frames = client.ask("getFrames", vec![text(tag)], &limit())?;
     let scripts = Scripts::new(Vec::new(), None)?;
     let mut engine = scripts.bare_engine();
     engine.set_strict_variables(false);
@@ -59,21 +79,13 @@ pub fn attach(io: &Io, client: &Client, tag: &str) -> Result<()> {
         is_over: AtomicBool::new(false),
     });
     remote.greet();
-    let interrupts = Interrupts::default();
-    let (ringing, on_screen) = (interrupts.clone(), is_prompt.then(|| screen.clone()));
-    signals::hear(move || {
-        if let Some(screen) = &on_screen {
-            screen.aside(Tone::Plain, "");
-        }
-        ringing.ring();
-    });
     let talker: Arc<dyn Talker> = remote.clone();
     match is_prompt {
         true => {
             let terminal = std::io::stdin().as_fd().try_clone_to_owned().at("use the terminal")?;
-            talk(&talker, &screen, &interrupts, terminal, &io.state_dir().join("history"))?;
+            talk(&talker, screen, interrupts, terminal, &io.state_dir().join("history"))?;
         }
-        false => drop(feed(&*talker, &screen, &interrupts, std::io::BufReader::new(std::io::stdin()))?),
+        false => drop(feed(&*talker, screen, interrupts, std::io::BufReader::new(std::io::stdin()))?),
     }
     if !remote.is_over.load(Ordering::SeqCst) {
         screen.aside(Tone::Dim, &format!("{} stays paused", remote.tag));
@@ -291,9 +303,15 @@ impl Talker for Remote {
         match answer {
             Ok(answer) => self.said(answer),
             Err(error) => {
-                // It may have gone on without us.
                 let text = error.help.as_ref().map(|help| format!("{} ({help})", error.what)).unwrap_or(error.what);
-                Answer::Help(printable(&text))
+                let text = printable(&text);
+                // It may have gone on without us: then there is nothing to talk to.
+                if self.renew().is_ok() {
+                    return Answer::Help(text);
+                }
+                self.is_over.store(true, Ordering::SeqCst);
+                self.screen.line(Tone::Warning, &text);
+                Answer::Quit
             }
         }
     }

@@ -37,16 +37,16 @@ pub struct InteractArgs {
     pub run: String,
 
     /// List what runs, and where it stands
-    #[arg(short = 'l', long)]
-    pub list: bool,
+    #[arg(short = 'l', long, num_args = 0, default_missing_value = "true")]
+    pub list: Vec<bool>,
 
     /// Let a paused testcase go on
     #[arg(short = 'c', long = "continue", value_name = "TESTCASE")]
     pub go_on: Vec<String>,
 
     /// Let every paused testcase go on
-    #[arg(short = 'C', long)]
-    pub continue_all: bool,
+    #[arg(short = 'C', long, num_args = 0, default_missing_value = "true")]
+    pub continue_all: Vec<bool>,
 
     /// Hold a pause: it no longer ends by itself
     #[arg(short = 'x', long, value_name = "TESTCASE")]
@@ -65,48 +65,48 @@ pub struct InteractArgs {
     pub not_continue: Vec<String>,
 
     /// End every paused testcase as failed
-    #[arg(short = 'N', long)]
-    pub not_continue_all: bool,
+    #[arg(short = 'N', long, num_args = 0, default_missing_value = "true")]
+    pub not_continue_all: Vec<bool>,
 
     /// Set a result: TESTCASE=PASS, FAIL, PARTIAL, ERROR or SKIPPED
     #[arg(short = 'R', long, value_name = "TESTCASE=RESULT")]
     pub result: Vec<String>,
 
     /// Begin nothing more once what runs now has ended
-    #[arg(short = 'A', long)]
-    pub abort: bool,
+    #[arg(short = 'A', long, num_args = 0, default_missing_value = "true")]
+    pub abort: Vec<bool>,
 
     /// Stop a running testcase; its clean-ups are run
     #[arg(long, value_name = "TESTCASE")]
     pub kill: Vec<String>,
 
     /// Have the next testcase that ends wait for a person
-    #[arg(long)]
-    pub pause_next: bool,
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    pub pause_next: Vec<bool>,
 
     /// Print all variables
-    #[arg(short = 'd', long)]
-    pub dump: bool,
+    #[arg(short = 'd', long, num_args = 0, default_missing_value = "true")]
+    pub dump: Vec<bool>,
 
     /// Have everything written that was told so far
-    #[arg(short = 'f', long)]
-    pub flush: bool,
+    #[arg(short = 'f', long, num_args = 0, default_missing_value = "true")]
+    pub flush: Vec<bool>,
 
     /// List the hosts and guests that the run knows
-    #[arg(short = 'I', long)]
-    pub inventory: bool,
+    #[arg(short = 'I', long, num_args = 0, default_missing_value = "true")]
+    pub inventory: Vec<bool>,
 
     /// Print a file of a guest
     #[arg(short = 'r', long, value_name = "GUEST:FILE")]
     pub read: Vec<String>,
 
     /// Print the last 1,000 lines of the log
-    #[arg(short = 'L', long)]
-    pub log: bool,
+    #[arg(short = 'L', long, num_args = 0, default_missing_value = "true")]
+    pub log: Vec<bool>,
 
     /// Show where every script stands
-    #[arg(short = 'S', long)]
-    pub stacks: bool,
+    #[arg(short = 'S', long, num_args = 0, default_missing_value = "true")]
+    pub stacks: Vec<bool>,
 
     /// Open a prompt in a paused testcase
     #[arg(short = 'a', long, value_name = "TESTCASE")]
@@ -126,9 +126,7 @@ pub fn in_order(matches: &ArgMatches) -> Vec<(String, Option<String>)> {
     let valued = ["go_on", "hold", "set", "unblock", "not_continue", "result", "kill", "read", "attach"];
     let mut all: Vec<(usize, String, Option<String>)> = Vec::new();
     for name in flags {
-        if matches.get_flag(name) {
-            all.extend(matches.indices_of(name).into_iter().flatten().map(|at| (at, name.to_string(), None)));
-        }
+        all.extend(matches.indices_of(name).into_iter().flatten().map(|at| (at, name.to_string(), None)));
     }
     for name in valued {
         let values = matches.get_many::<String>(name).into_iter().flatten();
@@ -263,20 +261,7 @@ impl Desk<'_> {
         if self.args.json {
             return self.json(&all);
         }
-        let look = self.io.look(Verbosity::Normal);
-        let running: Vec<&Listed> = all.iter().filter(|listed| listed.status != "Finished").collect();
-        let finished = all.len() - running.len();
-        let mut out = String::new();
-        if !running.is_empty() {
-            let rows = running.iter().map(|listed| row(listed, Timestamp::now()));
-            out.push_str(&table::plain(&["TESTCASE", "STATUS", "FOR", "ENDS BY ITSELF", "WHY"], rows, look.width));
-        }
-        let said = match (running.len(), finished) {
-            (0, _) => format!("nothing runs; {finished} have ended\n"),
-            (_, 0) => String::new(),
-            _ => format!("{finished} have ended\n"),
-        };
-        self.io.print(&format!("{out}{said}"))
+        self.io.print(&listing(&all, self.io.look(Verbosity::Normal).width))
     }
 
     fn dump(&self) -> Result<()> {
@@ -345,6 +330,23 @@ impl Desk<'_> {
     }
 }
 
+/// What runs, a row each, and how many have ended.
+pub fn listing(all: &[Listed], width: Option<usize>) -> String {
+    let running: Vec<&Listed> = all.iter().filter(|listed| listed.status != "Finished").collect();
+    let finished = all.len() - running.len();
+    let mut out = String::new();
+    if !running.is_empty() {
+        let rows = running.iter().map(|listed| row(listed, Timestamp::now()));
+        out.push_str(&table::plain(&["TESTCASE", "STATUS", "FOR", "ENDS BY ITSELF", "WHY"], rows, width));
+    }
+    out.push_str(&match (running.len(), finished) {
+        (0, _) => format!("nothing runs; {finished} have ended\n"),
+        (_, 0) => String::new(),
+        _ => format!("{finished} have ended\n"),
+    });
+    out
+}
+
 fn printable_lines(text: &str) -> String {
     text.lines().map(|line| format!("{}\n", printable(line))).collect()
 }
@@ -363,7 +365,8 @@ fn row(listed: &Listed, now: Timestamp) -> Vec<String> {
     vec![printable(&listed.tag), listed.status.clone(), age, until, why]
 }
 
-fn texts(value: Value) -> Vec<String> {
+/// The texts of a list.
+pub fn texts(value: Value) -> Vec<String> {
     let Value::Array(all) = value else { return Vec::new() };
     all.into_iter().filter_map(|value| if let Value::String(text) = value { Some(text) } else { None }).collect()
 }

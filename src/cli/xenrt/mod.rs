@@ -1,7 +1,7 @@
 //! `xenrt`, the front end: its subcommands, each in a file of its own.
 
-mod attach;
-mod interact;
+pub(super) mod attach;
+pub(super) mod interact;
 mod target;
 
 use super::{Io, ended, start_tracing};
