@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
+mod attach;
 mod bindings;
 mod blocking;
 mod check;
@@ -10,6 +11,8 @@ mod faults;
 mod functions;
 mod guest;
 mod install;
+mod interact;
+mod keys;
 mod lifecycle;
 mod limits;
 mod logs;

@@ -13,7 +13,7 @@ pub mod xenrt;
 pub mod xrt;
 
 use crate::error::{Error, Exit, Kind, Result, Whereabouts};
-use crate::report::{self, Opening, Report};
+use crate::report::{self, Live, Opening, Report};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -151,14 +151,14 @@ impl Io {
         report::Options { verbosity, colour: self.has_colour(self.is_terminal()), width, ascii: self.is_ascii() }
     }
 
-    /// The report for people and those that `specs` ask for. Where one of those takes the standard output, people are told on the
+    /// The report for people, live where there is a stage for it, and those that `specs` ask for. Where one of those takes the standard output, people are told on the
     /// standard error, so that another program can read it: `--report jsonl:- | jq`.
     ///
     /// # Errors
     /// As [`report::open`].
     pub fn reports(
         &self,
-        live: bool,
+        live: Option<&report::Stage>,
         specs: &[String],
         results: PathBuf,
         verbosity: report::Verbosity,
@@ -170,7 +170,10 @@ impl Io {
             opening.stream = || Box::new(std::io::stderr());
             opening.options = report::Options { colour: self.colours_talk(), width: None, ..options };
         }
-        reports.push(report::open(if live { "live" } else { "console" }, &opening)?);
+        reports.push(match live {
+            Some(stage) => Box::new(Live::shared(&opening, stage)),
+            None => report::open("console", &opening)?,
+        });
         Ok(reports)
     }
 

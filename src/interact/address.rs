@@ -8,7 +8,7 @@ use std::fs::{DirBuilder, File};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The file with the URL that may do everything.
 pub const URL: &str = "interact.url";
@@ -57,38 +57,31 @@ impl Address {
     }
 }
 
-/// Writes a file that only its owner may read, in place of an older one.
+/// Writes the URL into a file that only its owner may read, in place of an older one, until what is returned is dropped.
 ///
 /// # Errors
 /// Of the file system.
-pub fn write(path: &Path, text: &str) -> Result<()> {
+pub fn remember(path: &Path, address: &Address) -> Result<Remembered> {
     let doing = || format!("write `{}`", path.display());
+    if let Some(dir) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).at(doing())?;
+    }
     // Made anew, so that it never has the rights of an older one.
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).at(doing()),
         _ => {}
     }
     let mut file = File::options().write(true).create_new(true).mode(0o600).open(path).at(doing())?;
-    file.write_all(text.as_bytes()).at(doing())
+    writeln!(file, "{}", address.url()).at(doing())?;
+    Ok(Remembered(path.to_path_buf()))
 }
 
-/// The URL is found again by the port: `DIR/40123.url`, until what is returned is dropped.
-///
-/// # Errors
-/// Of the file system.
-pub fn remember(dir: &Path, port: u16, url: &str) -> Result<Remembered> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).at(format_args!("make the directory `{}`", dir.display()))?;
-    let path = dir.join(format!("{port}.url"));
-    write(&path, &format!("{url}\n"))?;
-    Ok(Remembered(path))
-}
-
-/// A URL that is found by its port.
-pub struct Remembered(std::path::PathBuf);
+/// A file with a URL, as long as the run goes on.
+pub struct Remembered(PathBuf);
 
 impl Drop for Remembered {
     fn drop(&mut self) {
-        // Nobody can be told; the next run on this port replaces it.
+        // Nobody can be told; it opens nothing any more, and the next run there replaces it.
         let _ = std::fs::remove_file(&self.0);
     }
 }

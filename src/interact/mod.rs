@@ -16,7 +16,7 @@ mod params;
 mod server;
 mod tail;
 
-pub use address::{Address, READ_ONLY, Remembered, URL, remember, write};
+pub use address::{Address, READ_ONLY, Remembered, URL, remember};
 pub use client::Client;
 pub use desk::{Desk, Frames, Listed};
 pub use methods::{Caller, METHODS, Method, Right, Stack};

@@ -23,13 +23,25 @@ pub struct Interrupts {
 }
 
 impl Interrupts {
-    /// A signal has come.
-    pub fn ring(&self) {
+    /// A signal has come. False when it was for more than a statement.
+    pub fn ring(&self) -> bool {
         match &*self.now.lock().unwrap_or_else(PoisonError::into_inner) {
-            Now::Between => {}
-            Now::Waiting => self.leave.store(true, Ordering::SeqCst),
-            Now::Running(cancel) => cancel.raise(Stop::User),
+            Now::Between => true,
+            Now::Waiting => {
+                self.leave.store(true, Ordering::SeqCst);
+                false
+            }
+            Now::Running(cancel) => {
+                cancel.raise(Stop::User);
+                true
+            }
         }
+    }
+
+    /// The prompt is to be left, whatever goes on there.
+    pub fn end(&self) {
+        self.leave.store(true, Ordering::SeqCst);
+        self.ring();
     }
 
     /// Raised when the prompt is to be left.

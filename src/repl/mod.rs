@@ -30,4 +30,5 @@ pub use interrupts::Interrupts;
 pub use prompt::{Talker, talk};
 pub use screen::{Screen, Table, Tone};
 pub use session::{Answer, Session};
+pub use terminal::Keyboard;
 pub use value::{Limits, Value};

@@ -1,10 +1,12 @@
-//! The terminal as it was before the prompt took it, put back whatever happens.
+//! The terminal as it was before the prompt or the keys took it, put back whatever happens; and single keys.
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::getpgrp;
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use std::fs::File;
-use std::io::Write;
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Weak};
 use std::thread::ThreadId;
 
 /// Ends what the line editor switches on beyond the terminal's settings: pasting in brackets, a hidden cursor.
@@ -18,10 +20,19 @@ struct Saved {
 
 impl Saved {
     fn restore(&self) {
+        // Who is not in the foreground would be stopped for it, and a shell has set what it needs.
+        if tcgetpgrp(&self.terminal).is_ok_and(|group| group != getpgrp()) {
+            return;
+        }
         // Nobody can be told that a terminal which has gone away keeps its settings.
         let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.settings);
         let _ = (&self.terminal).write_all(USUAL);
     }
+}
+
+/// Whether what is typed on the terminal is for this process.
+fn is_foreground(terminal: &impl AsFd) -> bool {
+    tcgetpgrp(terminal).is_ok_and(|group| group == getpgrp())
 }
 
 /// Puts the terminal back when it is dropped, and before the message of a panic on this thread is printed.
@@ -45,11 +56,91 @@ impl Kept {
     }
 }
 
+impl Kept {
+    fn restore(&self) {
+        self.0.iter().for_each(|saved| saved.restore());
+    }
+
+    /// Puts it back from elsewhere, as long as it is kept: for who ends the process without dropping anything.
+    pub fn restorer(&self) -> impl Fn() + Send + Sync + 'static {
+        let saved = self.0.as_ref().map(Arc::downgrade);
+        move || saved.iter().filter_map(Weak::upgrade).for_each(|saved| saved.restore())
+    }
+}
+
 impl Drop for Kept {
     fn drop(&mut self) {
-        if let Some(saved) = &self.0 {
-            saved.restore();
+        self.restore();
+    }
+}
+
+/// How often is looked whether somebody else has had the terminal meanwhile.
+const LOOK_EVERY: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+/// Single keys of a terminal, which are not shown, as long as this lives. The keys that send signals go on sending them.
+pub struct Keyboard {
+    terminal: File,
+    quiet: Termios,
+    kept: Kept,
+}
+
+impl Keyboard {
+    /// Nothing where there is no terminal, or another process has it: who asks it for keys then is stopped.
+    pub fn new(terminal: OwnedFd) -> Option<Keyboard> {
+        let mut quiet = tcgetattr(&terminal).ok().filter(|_| is_foreground(&terminal))?;
+        let kept = Kept::new(terminal.try_clone().ok()?);
+        quiet.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+        quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
+        quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
+        let keyboard = Keyboard { terminal: terminal.into(), quiet, kept };
+        keyboard.hush();
+        Some(keyboard)
+    }
+
+    /// As [`Kept::restorer`].
+    pub fn restorer(&self) -> impl Fn() + Send + Sync + 'static {
+        self.kept.restorer()
+    }
+
+    fn hush(&self) {
+        let is_hushed = |now: Termios| !now.local_modes.intersects(LocalModes::ICANON | LocalModes::ECHO);
+        if !tcgetattr(&self.terminal).is_ok_and(is_hushed) {
+            // A terminal that has gone away gives no keys.
+            let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.quiet);
         }
+    }
+
+    /// The next key; nothing when there will be none, or as soon as `over` has an end.
+    pub fn next(&self, over: &impl AsFd) -> Option<u8> {
+        loop {
+            // While it is in the background, what is typed is for others. When it comes back, a shell has set the terminal anew.
+            let is_ours = is_foreground(&self.terminal);
+            if is_ours {
+                self.hush();
+            }
+            let wanted = if is_ours { PollFlags::IN } else { PollFlags::empty() };
+            let mut waiting = [PollFd::new(over, PollFlags::IN), PollFd::new(&self.terminal, wanted)];
+            if poll(&mut waiting, Some(&LOOK_EVERY)).is_err() {
+                // A signal came between.
+                continue;
+            }
+            let [ended, typed] = waiting.map(|fd| fd.revents());
+            if !ended.is_empty() || typed.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
+                return None;
+            }
+            if typed.contains(PollFlags::IN) && is_foreground(&self.terminal) {
+                let mut key = [0];
+                return (&self.terminal).read(&mut key).ok().filter(|count| *count == 1).map(|_| key[0]);
+            }
+        }
+    }
+
+    /// Does work with the terminal as it was.
+    pub fn lend<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.kept.restore();
+        let result = work();
+        self.hush();
+        result
     }
 }
 
@@ -76,5 +167,14 @@ mod tests {
         });
         assert!(panicked.is_err());
         assert!(echoes());
+    }
+
+    #[test]
+    fn a_terminal_that_is_not_ours_gives_no_keys() {
+        let pty = native_pty_system().openpty(PtySize::default()).unwrap();
+        let terminal = std::fs::File::options().read(true).write(true).open(pty.master.tty_name().unwrap()).unwrap();
+        assert!(Keyboard::new(terminal.try_clone().unwrap().into()).is_none());
+        assert!(tcgetattr(&terminal).unwrap().local_modes.contains(LocalModes::ECHO | LocalModes::ICANON));
+        assert!(Keyboard::new(std::fs::File::open("/dev/null").unwrap().into()).is_none());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The block is one rule with the counts and a row for each running testcase. It is drawn at most ten times a second, is never
 //! wider or higher than the screen, and is taken away at the end and when this is dropped. The cursor is never hidden, so there is
-//! nothing to restore when the process is killed.
+//! nothing to restore when the process is killed. Who else uses the terminal meanwhile does it through the [`Stage`].
 
 use super::lines::{Lines, Options};
 use super::text::{ascii, bar, clean, cut_end, cut_middle, file_name, pad, width};
@@ -14,6 +14,7 @@ use crate::unit::show_duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The highest that the block gets.
 const ROWS: usize = 12;
@@ -23,6 +24,62 @@ const MACHINES: usize = 14;
 
 /// Columns and rows of the screen, asked for each time it is drawn: people resize.
 pub type ScreenSize = Box<dyn Fn() -> (usize, usize) + Send>;
+
+/// The terminal of a live reader, for others beside it. Clones are the same.
+#[derive(Clone, Default)]
+pub struct Stage(Arc<Mutex<Shared>>);
+
+#[derive(Default)]
+struct Shared {
+    block: Option<ProgressBar>,
+    /// The last line of the block.
+    hint: String,
+    /// What somebody else has said.
+    text: String,
+    /// Whether somebody else has the whole terminal now.
+    is_lent: bool,
+}
+
+impl Stage {
+    /// Shows this in the last line of the block from now on.
+    pub fn set_hint(&self, hint: &str) {
+        self.lock().hint = hint.into();
+    }
+
+    /// Has lines scroll above the block, with its next drawing.
+    pub fn say(&self, lines: &str) {
+        let mut shared = self.lock();
+        shared.text.push_str(lines.trim_end_matches('\n'));
+        shared.text.push('\n');
+    }
+
+    /// Does work that has the terminal for itself: the block is taken away, and what scrolls waits.
+    pub fn lend<T>(&self, work: impl FnOnce() -> T) -> T {
+        let block = {
+            let mut shared = self.lock();
+            shared.is_lent = true;
+            shared.block.clone()
+        };
+        let _back = Back(self);
+        match block {
+            Some(block) => block.suspend(work),
+            None => work(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives the terminal back to the live reader, after a panic too.
+struct Back<'a>(&'a Stage);
+
+impl Drop for Back<'_> {
+    fn drop(&mut self) {
+        self.0.lock().is_lent = false;
+    }
+}
 
 /// Draws on a terminal.
 pub struct Live {
@@ -34,6 +91,7 @@ pub struct Live {
     size: ScreenSize,
     /// What is to scroll, collected until the next drawing.
     text: String,
+    stage: Stage,
 }
 
 /// The live reader where the standard output is a terminal, the plain one elsewhere.
@@ -42,17 +100,25 @@ pub(super) fn open(path: &Path, opening: &Opening) -> Result<Box<dyn Report>> {
     if screen().is_none() {
         return super::console::open(path, opening);
     }
-    let size = Box::new(move || screen().unwrap_or((80, 24)));
-    Ok(Box::new(Live::on(ProgressDrawTarget::stdout_with_hz(10), (opening.stream)(), opening.options, size)))
+    Ok(Box::new(Live::shared(opening, &Stage::default())))
 }
 
 impl Live {
+    /// Draws on the standard output, which is a terminal that others use too.
+    pub fn shared(opening: &Opening, stage: &Stage) -> Live {
+        let screen = opening.screen;
+        let size = Box::new(move || screen().unwrap_or((80, 24)));
+        let live = Live::on(ProgressDrawTarget::stdout_with_hz(10), (opening.stream)(), opening.options, size);
+        stage.lock().block = Some(live.block.clone());
+        Live { stage: stage.clone(), ..live }
+    }
+
     /// Draws on the terminal that `target` and `out` both are.
     pub fn on(target: ProgressDrawTarget, out: Box<dyn Write + Send>, options: Options, size: ScreenSize) -> Live {
         let options = Options { width: Some(size().0), ..options };
         let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
         let block = ProgressBar::with_draw_target(None, target).with_style(style).with_finish(ProgressFinish::AndClear);
-        Live { lines: Lines::new(options), block, out, size, text: String::new() }
+        Live { lines: Lines::new(options), block, out, size, text: String::new(), stage: Stage::default() }
     }
 
     /// Draws what there is to show at this time: what scrolls, and the block.
@@ -63,8 +129,15 @@ impl Live {
         let (columns, rows) = (self.size)();
         self.lines.options.width = Some(columns);
         self.lines.settle(summary, &mut self.text);
+        // Held until all is drawn, so that nobody is lent a terminal that is being drawn on.
+        let stage = self.stage.clone();
+        let mut shared = stage.lock();
+        if shared.is_lent {
+            return Ok(());
+        }
+        self.text.push_str(&std::mem::take(&mut shared.text));
         if summary.run().started.is_some() && !summary.is_over() {
-            self.block.set_message(self.block_text(now, summary, columns, rows));
+            self.block.set_message(self.block_text(now, summary, (columns, rows), &shared.hint));
         }
         self.scroll()?;
         self.block.tick();
@@ -80,8 +153,8 @@ impl Live {
         written.at("write to the terminal")
     }
 
-    fn block_text(&self, now: Timestamp, summary: &Summary, columns: usize, rows: usize) -> String {
-        let room = ROWS.min(rows.saturating_sub(2)).max(2) - 1;
+    fn block_text(&self, now: Timestamp, summary: &Summary, (columns, rows): (usize, usize), hint: &str) -> String {
+        let room = ROWS.min(rows.saturating_sub(2)).max(2) - 1 - usize::from(!hint.is_empty());
         let running = summary.running();
         let shown = if running.len() > room { room - 1 } else { running.len() };
         let names = running.iter().map(|c| width(c.id.as_str())).max().unwrap_or(0).min(NAMES).min(columns / 3);
@@ -89,6 +162,9 @@ impl Live {
         lines.extend(running.iter().take(shown).map(|case| self.row(case, now, names, columns)));
         if running.len() > shown {
             lines.push(cut_end(&format!(" … and {} more", running.len() - shown), columns).into_owned());
+        }
+        if !hint.is_empty() {
+            lines.push(cut_end(&format!(" {hint}"), columns).into_owned());
         }
         let text = lines.join("\n");
         if self.lines.options.ascii { ascii(&text) } else { text }
@@ -195,6 +271,7 @@ impl Report for Live {
 
     fn finish(&mut self, summary: &Summary, files: &[PathBuf]) -> Result<()> {
         self.lines.options.width = Some((self.size)().0);
+        self.text.push_str(&std::mem::take(&mut self.stage.lock().text));
         self.lines.end(summary, files, &mut self.text);
         self.block.finish_and_clear();
         self.scroll()

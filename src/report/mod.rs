@@ -39,7 +39,7 @@ pub use entry::Entry;
 pub use html::html;
 pub use junit::junit;
 pub use lines::{Options, Verbosity};
-pub use live::{Live, ScreenSize};
+pub use live::{Live, ScreenSize, Stage};
 pub use notes::{Attachment, Metric, Notes, Progress, RunningAction, Said, Steered, Subcase};
 pub use notice::{About, Happening, Notice, Notices};
 pub use outbox::{Complain, Messenger, Outbox};

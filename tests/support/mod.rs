@@ -7,6 +7,7 @@ pub mod poll;
 pub mod process;
 pub mod skip;
 pub mod sshd;
+pub mod steer;
 pub mod stories;
 pub mod story;
 pub mod terminal;

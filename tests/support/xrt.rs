@@ -26,6 +26,7 @@ use xenrt::report::Summary;
 /// A command line of `xrt` in the making, and the directory it is given in.
 #[derive(Clone)]
 pub struct Xrt {
+    program: &'static str,
     dir: Rc<TempDir>,
     testcases: Vec<OsString>,
     args: Vec<OsString>,
@@ -46,12 +47,18 @@ impl Xrt {
         let environment =
             [("HOME", home), ("XDG_STATE_HOME", state), ("XRT_SITE_CONFIG", site), ("PATH", path), ("TZ", "UTC".into())];
         Xrt {
+            program: env!("CARGO_BIN_EXE_xrt"),
             dir: Rc::new(dir),
             testcases: Vec::new(),
             args: Vec::new(),
             environment: environment.map(|(name, value)| (name.into(), value)).into(),
             stdin: None,
         }
+    }
+
+    /// The same directory and environment, for another program.
+    pub fn of(self, program: &'static str) -> Xrt {
+        Xrt { program, ..self }
     }
 
     /// Where it runs; relative paths begin here.
@@ -125,7 +132,7 @@ impl Xrt {
 
     /// Starts it. It is killed when it is dropped, or when the tests end before it.
     pub fn start(self) -> Running {
-        let mut command = process::tied(env!("CARGO_BIN_EXE_xrt"));
+        let mut command = process::tied(self.program);
         command.args(&self.testcases).args(&self.args).current_dir(self.dir());
         command.env_clear().envs(&self.environment);
         command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
@@ -174,11 +181,21 @@ impl Running {
 
     /// Waits until its event log has a fact of this sort.
     pub fn until(&mut self, what: &str, is: impl Fn(&Fact) -> bool) {
+        self.until_event(what, |event| is(&event.fact));
+    }
+
+    /// Waits until its event log has such an event.
+    pub fn until_event(&mut self, what: &str, is: impl Fn(&Event) -> bool) {
+        self.until_count(what, 1, is);
+    }
+
+    /// Waits until its event log has so many of them.
+    pub fn until_count(&mut self, what: &str, count: usize, is: impl Fn(&Event) -> bool) {
         let seen = poll::until(poll::patience(), || {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("xrt ended ({status}) before {what}");
             }
-            newest_log(self.dir()).is_some_and(|log| events_of(&log).iter().any(|e| is(&e.fact))).then_some(())
+            newest_log(self.dir()).is_some_and(|log| events_of(&log).iter().filter(|e| is(e)).count() >= count).then_some(())
         });
         seen.unwrap_or_else(|why| panic!("{what}: {why}"));
     }

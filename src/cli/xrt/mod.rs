@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod help;
+mod keys;
 mod list;
 mod manual;
 mod new;

@@ -112,6 +112,7 @@ fn with_lab<T>(
     let attached = args.access.attach_all(io, &mut variables, &mask, &args.selection.shortcuts.hosts)?;
     signals::listen(
         cancel.clone(),
+        || false,
         |text| drop(writeln!(std::io::stderr(), "\n{text}")),
         || "what was not removed is still written down".into(),
     );

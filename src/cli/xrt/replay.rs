@@ -48,7 +48,7 @@ pub fn run(io: &Io, args: &ReplayArgs) -> Result<Exit> {
     })?;
     let verbosity = Verbosity::from_flags(args.quiet, args.verbose);
     let results = path.parent().unwrap_or(Path::new(".")).to_path_buf();
-    let reports = io.reports(false, &args.report, results, verbosity).map_err(|e| e.blame(Blame::User))?;
+    let reports = io.reports(None, &args.report, results, verbosity).map_err(|e| e.blame(Blame::User))?;
     let (summary, errors) = report::replay(log, reports)?;
     if let Some(first) = errors.into_iter().next() {
         return Err(first.blame(Blame::User));

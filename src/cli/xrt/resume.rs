@@ -138,7 +138,7 @@ fn remake(io: &Io, log: &ClaimedLog, past: &Past, dir: &Path) -> Result<Exit> {
     go_back(io, past)?;
     args.changedir.as_ref().map(|dir| io.go_to(dir)).transpose()?;
     make_room(&run::reports(&args), dir, past)?;
-    let mut reports = Reports::new(io.reports(false, &run::reports(&args), dir.to_path_buf(), Verbosity::Quiet)?);
+    let mut reports = Reports::new(io.reports(None, &run::reports(&args), dir.to_path_buf(), Verbosity::Quiet)?);
     reports.recall(log.read()?)?;
     match reports.close().into_iter().next() {
         Some(first) => Err(first.blame(Blame::User)),

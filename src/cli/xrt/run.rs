@@ -1,5 +1,6 @@
 //! `xrt`: runs testcases.
 
+use super::keys::{Keys, Sitting};
 use super::notify::{self, Notifier};
 use super::perf::PerfArgs;
 use super::plan::PlanArgs;
@@ -19,7 +20,8 @@ use crate::event::{Bus, Fact, Level, Sink, Verdict};
 use crate::interact::{self, Desk, Remembered, Right, Server};
 use crate::lab::Lab;
 use crate::lab::prepare::record;
-use crate::report::{self, Reports, Verbosity};
+use crate::repl::Keyboard;
+use crate::report::{self, Reports, Stage, Verbosity};
 use crate::run::{Control, Plan, Runner, Settings};
 use crate::script::{Catalog, Testcase};
 use crate::secret::Mask;
@@ -29,6 +31,7 @@ use crate::vars::{Layer, Live, Variables};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::ToSocketAddrs;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,6 +122,10 @@ pub struct RunArgs {
     /// One line an event, also on a terminal
     #[arg(long, help_heading = "Output")]
     pub plain: bool,
+
+    /// Take no keys from the terminal
+    #[arg(long, help_heading = "Output")]
+    pub no_input: bool,
 
     #[command(flatten)]
     pub common: Common,
@@ -230,9 +237,16 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
     let variables = Live::from(variables);
     notices.extend(notify::wrong(&variables));
     let notifier = Notifier::new(&variables, &mask, args.access.trust(io));
-    let (bus, stream) = open_stream(io, args, is_live, &results, (&mask, &cancel), (earlier, &notifier))?;
-    let left = format!("results so far: {}", results.dir.display());
-    signals::listen(cancel.clone(), telling(is_live, &bus), move || left.clone());
+    let stage = is_live.then(Stage::default);
+    let (bus, stream) = open_stream(io, args, stage.as_ref(), &results, (&mask, &cancel), (earlier, &notifier))?;
+    let keyboard = keyboard(is_live && !args.no_input);
+    let (sitting, restore) = (Sitting::default(), keyboard.as_ref().map(Keyboard::restorer));
+    let (prompt, left) = (sitting.clone(), format!("results so far: {}", results.dir.display()));
+    let leaving = move || {
+        restore.iter().for_each(|restore| restore());
+        left.clone()
+    };
+    signals::listen(cancel.clone(), move || prompt.ring(), telling(is_live, &bus), leaving);
     let PaceArgs { workers, timeout, run_timeout, retries, fail_fast, cleanup_timeout, .. } = args.pace;
     let settings = Settings {
         run: results.run,
@@ -259,8 +273,14 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
     let listening = listen(io, &args.pausing, (&control, &lab), &settings.results)?;
     let settings = Settings { listening: Some(listening.0.address().to_string()), ..settings };
     let runner = Runner { settings, lab, scripts, bus, cancel, control };
+    let keys = keyboard.zip(stage).map(|(keyboard, stage)| {
+        let by = io.env("USER").unwrap_or_else(|| "terminal".into());
+        let (io, address) = (Io::new(args.common.color), listening.0.url(Right::Steer));
+        Keys::hear(keyboard, io, stage, runner.control.clone(), &address, by, &sitting)
+    });
+    let keys = keys.transpose()?;
     let verdict = runner.run_until_failure(&plan, &mut *further);
-    drop(listening);
+    drop((keys, listening));
     notifier.close();
     left_behind(args, &runner.settings.results).into_iter().for_each(|text| io.say(&text));
     // The reports that are made now need the room.
@@ -276,13 +296,14 @@ fn results(io: &Io, args: &RunArgs, earlier: &Earlier) -> Result<Results> {
     }
 }
 
+/// The keys of the terminal, if there is somebody who can press them.
+fn keyboard(is_wanted: bool) -> Option<Keyboard> {
+    let terminal = std::io::stdin().as_fd().try_clone_to_owned().ok().filter(|_| is_wanted)?;
+    Keyboard::new(terminal)
+}
+
 /// Listens for whoever wants to steer the run, and says where.
-fn listen(
-    io: &Io,
-    args: &PausingArgs,
-    (control, lab): (&Control, &Arc<Lab>),
-    results: &Path,
-) -> Result<(Server, Option<Remembered>)> {
+fn listen(io: &Io, args: &PausingArgs, (control, lab): (&Control, &Arc<Lab>), results: &Path) -> Result<(Server, Vec<Remembered>)> {
     let listen = args.interact_listen.as_deref().unwrap_or("127.0.0.1:0");
     let wrong = || Error::new(Kind::Malformed, format!("`{listen}` is no address to listen on")).blame(Blame::User);
     let at = listen.to_socket_addrs().ok().and_then(|mut all| all.next());
@@ -292,12 +313,13 @@ fn listen(
     let server = Server::start(at, desk)?;
     [Right::Steer, Right::Look].iter().for_each(|right| control.bus().mask().learn(&server.url(*right).token));
     let url = server.url(Right::Steer);
-    for (file, url) in [(interact::URL, &url), (interact::READ_ONLY, &server.url(Right::Look))] {
-        interact::write(&results.join(file), &format!("{}\n", url.url()))?;
-    }
+    let mut remembered = vec![
+        interact::remember(&results.join(interact::URL), &url)?,
+        interact::remember(&results.join(interact::READ_ONLY), &server.url(Right::Look))?,
+    ];
     // Without it the run is found by its results.
-    let remembered = interact::remember(&io.runs_dir(), server.address().port(), &url.url());
-    let remembered = remembered.inspect_err(|error| tracing::warn!("{}", error.report())).ok();
+    let by_port = interact::remember(&io.runs_dir().join(format!("{}.url", server.address().port())), &url);
+    remembered.extend(by_port.inspect_err(|error| tracing::warn!("{}", error.report())));
     Ok((server, remembered))
 }
 
@@ -436,7 +458,7 @@ pub fn reports(args: &RunArgs) -> Vec<String> {
 fn open_stream(
     io: &Io,
     args: &RunArgs,
-    is_live: bool,
+    stage: Option<&Stage>,
     results: &Results,
     (mask, cancel): (&Mask, &Cancel),
     (earlier, notifier): (Earlier, &Notifier),
@@ -446,7 +468,7 @@ fn open_stream(
     if let Earlier::Resumed(resuming) = &earlier {
         resuming.make_room(&specs)?;
     }
-    let mut all = io.reports(is_live, &specs, results.dir.clone(), verbosity)?;
+    let mut all = io.reports(stage, &specs, results.dir.clone(), verbosity)?;
     all.push(Box::new(notifier.reader()));
     let reports = Reports::new(all);
     let (log, reports, last) = match earlier {

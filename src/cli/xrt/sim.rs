@@ -43,7 +43,7 @@ pub fn run(io: &Io, args: &SimArgs) -> Result<Exit> {
     let mut options: Options = args.options.parse()?;
     options.listen = address(&args.listen)?;
     let cancel = Cancel::new();
-    signals::listen(cancel.clone(), |_| (), || "the simulated pool is gone".to_string());
+    signals::listen(cancel.clone(), || false, |_| (), || "the simulated pool is gone".to_string());
     let simulator = Simulator::start(options)?;
     let text = if args.json { described(&simulator) } else { shown(&simulator) };
     io.print(&text)?;
