@@ -253,6 +253,7 @@ fn it_says_what_it_is() {
     assert_eq!((facts.kernel.as_str(), facts.hostname.as_str()), ("10.0.17763", "WINDOUBLE"));
     assert_eq!(facts.memory, 2_096_620 << 10);
     assert_eq!(guest.windows_version().unwrap(), "10.0");
+    assert_eq!((guest.arch_native().unwrap().as_str(), guest.sockets().unwrap()), ("amd64", 2));
     assert_eq!(guest.env("OS").unwrap().as_deref(), Some("Windows_NT"));
     assert_eq!(guest.env("NOT_THERE").unwrap(), None);
     daemon.skew(42.0);

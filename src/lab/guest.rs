@@ -45,6 +45,8 @@ pub(super) struct Held {
     pub jobs: Vec<Job>,
     /// Patterns of further log files.
     pub log_files: Vec<String>,
+    /// What keeps it busy, by name.
+    pub workloads: Vec<(String, Job)>,
 }
 
 /// How a command ended, with all that it said.
@@ -72,7 +74,7 @@ impl Guest {
     }
 
     fn known_as(vm: Option<Vm>, place: Arc<Place>, context: Context) -> Guest {
-        let held = Held { temp_dirs: Vec::new(), jobs: Vec::new(), log_files: Vec::new() };
+        let held = Held { temp_dirs: Vec::new(), jobs: Vec::new(), log_files: Vec::new(), workloads: Vec::new() };
         let vm = vm.map(|vm| Arc::new(Mutex::new(Arc::new(vm))));
         Guest { place, vm, context, held: Arc::new(Mutex::new(held)) }
     }

@@ -14,6 +14,7 @@ pub mod alias;
 mod command;
 mod disk;
 mod distro;
+pub mod download;
 mod duplicate;
 mod entrance;
 mod estate;
@@ -46,6 +47,7 @@ mod sim;
 mod snapshot;
 mod sr;
 pub mod storage;
+mod tarball;
 mod tools;
 mod trees;
 mod vif;
@@ -54,6 +56,7 @@ mod volume;
 pub mod wait;
 mod way;
 mod windows;
+mod workload;
 mod xenstore;
 
 pub use access::Access;
@@ -85,6 +88,7 @@ pub use snapshot::Snapshot;
 pub use sr::{Sr, SrOptions};
 pub use vif::Vif;
 pub use volume::Volume;
+pub use workload::{Dead, Workload};
 
 /// What the registry of Windows holds, and where.
 pub use crate::wire::windows::{RegData, RegPlace};

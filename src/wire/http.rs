@@ -159,6 +159,16 @@ impl Http {
         runtime.block_on(self.within(cancel, sending.end()))
     }
 
+    /// Asks whether something is there, without what it is.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub fn head(&self, path: &str, cancel: &Cancel) -> Result<Answer, Fault> {
+        let request = self.client.head(self.url(path));
+        let asked = async { self.peer.answer(self.peer.judge(request.send().await)?, PAGE).await };
+        runtime()?.block_on(self.within(cancel, asked))
+    }
+
     /// Reads what is there and writes it out; of any status but 200 the page is in the answer. `told` hears how many bytes have come.
     ///
     /// # Errors

@@ -22,6 +22,9 @@ const LONGEST: usize = 8191;
 /// How long a question of ours may take: PowerShell is slow to start.
 const QUESTION: Duration = Duration::from_secs(60);
 
+/// How long a tarball may take on its way and to be unpacked.
+const UNPACKING: Duration = Duration::from_secs(3600);
+
 /// The status by which a script of ours says that there is no such thing.
 const MISSING: i32 = 44;
 
@@ -39,9 +42,13 @@ impl PowerShell {
 
     /// What a script of ours prints, without the newline at its end. Any error in it ends it.
     fn ask(&self, script: &str, cancel: &Cancel) -> Result<String> {
+        self.ask_within(script, QUESTION, cancel)
+    }
+
+    fn ask_within(&self, script: &str, limit: Duration, cancel: &Cancel) -> Result<String> {
         let whole =
             format!("$ErrorActionPreference = 'Stop'\n[Console]::OutputEncoding = New-Object Text.UTF8Encoding $false\n{script}");
-        let output = self.ssh.exec(&Command::new(command_line(&whole)?, QUESTION), cancel)?;
+        let output = self.ssh.exec(&Command::new(command_line(&whole)?, limit), cancel)?;
         if output.is_success() {
             return Ok(output.stdout.text().trim_start_matches('\u{feff}').trim_end().to_string());
         }
@@ -284,6 +291,19 @@ impl Windows for PowerShell {
         let path = quote(path);
         self.ask(&format!("if (Test-Path -LiteralPath {path}) {{ Remove-Item -LiteralPath {path} -Force -Recurse }}"), cancel)
             .map(drop)
+    }
+
+    /// By the `tar` that Windows has since 2018.
+    fn unpack(&self, url: &str, dir: &str, cancel: &Cancel) -> Result<()> {
+        let (url, dir) = (quote(url), quote(dir));
+        let script = format!(
+            "$d = (New-Item -ItemType Directory -Force {dir}).FullName\n\
+             $f = Join-Path $env:TEMP ('xrt-' + [guid]::NewGuid() + '.tgz')\n\
+             try {{\nInvoke-WebRequest -UseBasicParsing -Uri {url} -OutFile $f\n\
+             tar.exe -xzf $f -C $d\nif ($LASTEXITCODE -ne 0) {{ throw \"tar.exe says $LASTEXITCODE\" }}\n\
+             }} finally {{ Remove-Item -LiteralPath $f -Force -ErrorAction SilentlyContinue }}"
+        );
+        self.ask_within(&script, UNPACKING, cancel).map(drop)
     }
 
     fn sha1(&self, path: &str, cancel: &Cancel) -> Result<String> {

@@ -91,6 +91,12 @@ pub trait Windows: Transport {
     /// As [`Windows::env`]; `Refused` when something of it is still there.
     fn remove_tree(&self, path: &str, cancel: &Cancel) -> Result<()>;
 
+    /// Fetches a tarball from a web server and unpacks it into a directory, which is made.
+    ///
+    /// # Errors
+    /// As [`Windows::env`].
+    fn unpack(&self, url: &str, dir: &str, cancel: &Cancel) -> Result<()>;
+
     /// The SHA-1 of a file, in hexadecimal digits.
     ///
     /// # Errors

@@ -442,6 +442,16 @@ impl Shared {
                 let written = fs::write(&path, data).and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)));
                 done(written).map_err(os("IOError"))
             }
+            // The original's own HTTP client and tarfile; here the same by programs of this machine.
+            "unpackTarball" => {
+                let dir = self.unix(text(1));
+                let get = format!("curl -fsS '{}' | tar -xz -C '{}'", text(0), dir.display());
+                let output = Command::new("bash").args(["-o", "pipefail", "-c", &get]).output().map_err(|e| e.to_string())?;
+                match output.status.success() {
+                    true => value(Value::Bool(true)),
+                    false => Err("<class 'urllib2.HTTPError'>:HTTP Error 404: Not Found".to_string()),
+                }
+            }
             "readFile" => fs::read(&path).map(|bytes| Reply::Value(Value::Bytes(bytes))).map_err(os("IOError")),
             "fileMTime" => {
                 let modified = fs::metadata(&path).and_then(|m| m.modified()).map_err(os("WindowsError"))?;
@@ -476,6 +486,7 @@ impl Shared {
                 format!("202611230{boots}1123.250000+060")
             }
             ("Win32_OperatingSystem", "LastBootUpTime") => format!("202611230{boots}1122.500000+060"),
+            ("Win32_ComputerSystem", "NumberOfProcessors") => "2".to_string(),
             ("Win32_OperatingSystem", "TotalVisibleMemorySize") => "2096620".to_string(),
             _ => return Err(format!("<type 'exceptions.KeyError'>:'{property}'")),
         };

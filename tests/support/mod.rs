@@ -12,4 +12,5 @@ pub mod stories;
 pub mod story;
 pub mod terminal;
 pub mod vm;
+pub mod web;
 pub mod xrt;

@@ -1,17 +1,12 @@
 //! Images to import: files of the controller, and what a web server gives.
 
 use crate::error::{Blame, Error, Kind, Result, Whereabouts};
+use crate::lab::download;
 use crate::time::Cancel;
-use crate::wire::http::{Http, Way};
-use crate::wire::ssh::HostKeys;
-use crate::wire::tls::Trust;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
-const CONNECT: Duration = Duration::from_secs(30);
 /// Disks without a VM around them.
 const DISKS: [&str; 5] = ["img", "qcow2", "raw", "vhd", "vmdk"];
 
@@ -40,17 +35,8 @@ pub fn open(file: &str, told: &dyn Fn(u64), cancel: &Cancel) -> Result<(Box<dyn 
 
 /// What a web server has, in a file without a name.
 fn fetched(url: &str, told: &dyn Fn(u64), cancel: &Cancel) -> Result<File> {
-    let end = url.match_indices('/').nth(2).map_or(url.len(), |(at, _)| at);
-    let (origin, path) = url.split_at(end);
-    let trust = Trust { policy: HostKeys::Warn, record: None };
-    let way = Way { origin: origin.into(), trust, connect_timeout: CONNECT, warn: Arc::new(|warning| tracing::warn!("{warning}")) };
     let mut file = tempfile::tempfile().at("make a file for an image")?;
-    let answer =
-        Http::new(way)?.get(if path.is_empty() { "/" } else { path }, &mut file, told, cancel).map_err(|fault| fault.error())?;
-    if answer.status != 200 {
-        let error = Error::new(Kind::NotFound, format!("`{url}`: the server answers {}", answer.status)).blame(Blame::Author);
-        return Err(error.help("is it the address of the image itself?"));
-    }
+    download::fetch(url, &mut file, told, cancel)?;
     file.rewind().at("read an image")?;
     Ok(file)
 }

@@ -11,6 +11,9 @@ const VERSION: &str = r"Software\Microsoft\Windows NT\CurrentVersion";
 const NAME: &str = r"System\CurrentControlSet\Control\ComputerName\ActiveComputerName";
 const ENVIRONMENT: &str = r"System\CurrentControlSet\Control\Session Manager\Environment";
 
+/// What the machine's own environment calls its processors, whatever a program of 32 bits is told.
+const ARCHITECTURE: &str = "PROCESSOR_ARCHITECTURE";
+
 /// The objects of WMI among which the first process of a start is the first.
 const FIRST_PROCESS: &str = "Win32_Process where name='smss.exe'";
 
@@ -63,7 +66,7 @@ impl Guest {
         Ok(Facts {
             distro: short_name(&product, &build),
             os_release: os_release.map(|(name, value)| (name.to_string(), value.to_string())).into(),
-            arch: arch(&value(ENVIRONMENT, "PROCESSOR_ARCHITECTURE")?.unwrap_or_default()),
+            arch: arch(&value(ENVIRONMENT, ARCHITECTURE)?.unwrap_or_default()),
             kernel: if build.is_empty() { version } else { format!("{version}.{build}") },
             hostname: value(NAME, "ComputerName")?.unwrap_or_default(),
             cpus: value(ENVIRONMENT, "NUMBER_OF_PROCESSORS")?.and_then(|n| n.parse().ok()).unwrap_or(0),
@@ -106,6 +109,36 @@ impl Guest {
             let version = self.heard(version(&*windows, &self.question("version")))?;
             action.says(version.clone());
             Ok(version)
+        })
+    }
+}
+
+impl Guest {
+    /// What Windows calls the processors that it runs on: "amd64", "x86", "arm64".
+    ///
+    /// # Errors
+    /// As [`Guest::windows_version`].
+    pub fn arch_native(&self) -> Result<String> {
+        let windows = self.needs_windows()?;
+        self.told("native architecture", |action| {
+            let place = RegPlace::new("HKLM", ENVIRONMENT, ARCHITECTURE)?;
+            let said = self.heard(windows.reg_get(&place, &self.question("architecture")))?.text().to_lowercase();
+            action.says(said.clone());
+            Ok(said)
+        })
+    }
+
+    /// How many processor sockets Windows sees, whatever cores are in each.
+    ///
+    /// # Errors
+    /// As [`Guest::windows_version`].
+    pub fn sockets(&self) -> Result<u32> {
+        let windows = self.needs_windows()?;
+        self.told("count sockets", |action| {
+            let said = self.heard(windows.wmi("Win32_ComputerSystem", "NumberOfProcessors", &self.question("sockets")))?;
+            let count = said.trim().parse().map_err(|_| odd(&*windows, "NumberOfProcessors", &said))?;
+            action.says(format!("{count} sockets"));
+            Ok(count)
         })
     }
 }

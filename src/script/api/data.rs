@@ -225,6 +225,35 @@ mod data {
         read().map_err(|e| raise(&case.context, &e))
     }
 
+    /// Gives the path of a file on the controller: one that is there already, by its path or its name below `INPUTDIR`, or what a
+    /// web server has, which is fetched among the testcase's files once. It is an error of kind `not_found` when there is none.
+    ///
+    /// ```rhai
+    /// save_file("disk.img", "…");
+    /// let path = get_file(work_dir() + "/disk.img");
+    /// check(read_local(path) == "…", path);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn get_file(call: NativeCallContext, name: &str) -> Raised<String> {
+        let case = Case::of(&call)?;
+        let inputs = case.variables.lookup("INPUTDIR").map_err(|e| raise(&case.context, &e))?;
+        let path = crate::lab::download::local(name, inputs.as_deref(), &case.context).map_err(|e| raise(&case.context, &e))?;
+        Ok(path.display().to_string())
+    }
+
+    /// Tells whether there is a `<name>.tgz` below the address in `TEST_TARBALL_BASE`; without that there is none. `fetch_tarball`
+    /// brings it to a guest.
+    ///
+    /// ```rhai
+    /// if !tarball_exists("iometer") { log("the site has no iometer"); }
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn tarball_exists(call: NativeCallContext, name: &str) -> Raised<bool> {
+        let Some(url) = tarball(&call, name)? else { return Ok(false) };
+        let case = Case::of(&call)?;
+        crate::lab::download::is_there(&url, &case.context.cancel()).map_err(|e| raise(&case.context, &e))
+    }
+
     /// Removes a file of the testcase from its results directory; it need not be there.
     ///
     /// ```rhai
@@ -258,6 +287,20 @@ mod data {
         case.context.file(".").map_err(|e| raise(&case.context, &e))?;
         Ok(case.context.dir().display().to_string())
     }
+}
+
+/// The address of a tool, where the site has any.
+pub(super) fn tarball(call: &NativeCallContext, name: &str) -> Raised<Option<String>> {
+    let case = Case::of(call)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "+-._/".contains(c);
+    if !is_plain_path(name) || !name.chars().all(plain) {
+        return Err(misuse(
+            format!("`{name}` is no name of a tarball"),
+            Some("it is its name without `.tgz`, such as iometer".into()),
+        ));
+    }
+    let base = case.variables.lookup("TEST_TARBALL_BASE").map_err(|e| raise(&case.context, &e))?;
+    Ok(base.filter(|base| !base.is_empty()).map(|base| format!("{}/{name}.tgz", base.trim_end_matches('/'))))
 }
 
 fn no_file(name: &str) -> Box<rhai::EvalAltResult> {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in what the macro writes: the object of a method is always there")]
 
+use super::data::tarball;
 use super::guest::{signed, told};
 use super::option;
 use crate::lab::{Guest, WriteOptions};
@@ -122,6 +123,22 @@ mod files {
     #[rhai_fn(pure, return_raw)]
     pub fn fetch_tree(vm: &mut Guest, remote: &str, local: &str) -> Raised<String> {
         told(vm, vm.fetch_tree(remote, local)).map(|path| path.display().to_string())
+    }
+
+    /// Lets the guest fetch `<name>.tgz` from below the address in `TEST_TARBALL_BASE` and unpack it into one of its directories,
+    /// which is made. Whether it is there, `tarball_exists` tells.
+    ///
+    /// ```rhai
+    /// let vm = target();
+    /// if tarball_exists("iometer") { vm.fetch_tarball("iometer", vm.temp_dir()); }
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn fetch_tarball(call: NativeCallContext, vm: &mut Guest, name: &str, dir: &str) -> Raised<()> {
+        let url = tarball(&call, name)?.ok_or_else(|| {
+            let help = "run with -D TEST_TARBALL_BASE=http://…, the address below which tools are as <name>.tgz";
+            misuse("the variable `TEST_TARBALL_BASE` is not set", Some(help.into()))
+        })?;
+        told(vm, vm.fetch_tarball(&url, dir))
     }
 
     /// Tells whether there is a file (or a device, a link to one) at a path of the guest. A directory is no file.

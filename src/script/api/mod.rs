@@ -39,6 +39,7 @@ mod vif;
 mod vm;
 mod volume;
 mod windows;
+mod workload;
 
 use super::failure::{Raised, raise};
 use crate::context::Context;
@@ -80,6 +81,7 @@ pub const TABLE: &[Chapter] = &[
     ("vm", "what a guest is to its hypervisor: its record, its host, its fields", vm::FUNCTIONS),
     ("volume", "a virtual disk on an SR, whether a guest uses it or not", volume::FUNCTIONS),
     ("windows", "what only a guest with Windows has: its registry, firewall, desktop, and PowerShell", windows::FUNCTIONS),
+    ("workload", "what keeps a guest busy while something else is done to it", workload::FUNCTIONS),
 ];
 
 pub use handle::{is_handle, shown};

@@ -24,6 +24,26 @@ mod windows {
         told(vm, vm.windows_version())
     }
 
+    /// Gives what Windows calls the processors that it runs on: "amd64", "x86" or "arm64".
+    ///
+    /// ```rhai
+    /// check(target().arch_native == "amd64", "64 bits");
+    /// ```
+    #[rhai_fn(get = "arch_native", pure, return_raw)]
+    pub fn arch_native(vm: &mut Guest) -> Raised<String> {
+        told(vm, vm.arch_native())
+    }
+
+    /// Gives how many processor sockets Windows sees, however many cores are in each.
+    ///
+    /// ```rhai
+    /// check(target().sockets() >= 1, "there is a processor");
+    /// ```
+    #[rhai_fn(pure, return_raw)]
+    pub fn sockets(vm: &mut Guest) -> Raised<i64> {
+        told(vm, vm.sockets()).map(i64::from)
+    }
+
     /// Gives a value of the registry: a number, a text, or an array of texts. The hive is "HKLM" or "HKCU". It is an error of kind
     /// `not_found` when there is none.
     ///

@@ -105,6 +105,11 @@ impl Windows for Execd {
         Ok(())
     }
 
+    fn unpack(&self, url: &str, dir: &str, cancel: &Cancel) -> Result<()> {
+        self.make_dir(dir, cancel)?;
+        self.ask("unpackTarball", vec![Value::text(url), Value::text(dir)], cancel).map(drop)
+    }
+
     fn sha1(&self, path: &str, cancel: &Cancel) -> Result<String> {
         let sum = self.ask("sha1Sum", vec![Value::text(path)], cancel)?;
         self.text("sha1Sum", sum)
