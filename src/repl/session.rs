@@ -70,7 +70,6 @@ pub enum Answer {
 pub struct Session {
     case: Arc<Case>,
     engine: ScriptEngine,
-    manual: Manual,
     limits: Limits,
     /// By frame, the innermost first, where a statement is held; else one.
     frames: Vec<Mutex<Defined>>,
@@ -94,7 +93,7 @@ impl Session {
     /// # Errors
     /// The standard library cannot be read.
     pub fn new(context: Context, lab: Arc<Lab>, variables: Live, scripts: Arc<Scripts>, limits: Limits) -> Result<Session> {
-        let manual = Manual::of(&scripts)?;
+        scripts.manual()?;
         let mut scope = Scope::new();
         if let Ok(first) = lab.first(&context) {
             scope.push("vm", first);
@@ -107,7 +106,7 @@ impl Session {
             scope.push(GUESTS, all);
         }
         let case = Arc::new(Case::new(context, lab, Args::new(), variables, scripts));
-        Ok(Session::with(case, manual, vec![scope], limits))
+        Ok(Session::with(case, vec![scope], limits))
     }
 
     /// A session in a testcase that goes on. `scopes` are the variables of its call chain, the innermost function's first; where there
@@ -116,7 +115,6 @@ impl Session {
     /// # Errors
     /// The standard library cannot be read.
     pub fn of(case: &Arc<Case>, mut scopes: Vec<Scope<'static>>, limits: Limits) -> Result<Session> {
-        let manual = Manual::of(&case.scripts)?;
         if scopes.is_empty() {
             let mut scope = Scope::new();
             // A testcase without a machine has a prompt all the same.
@@ -128,16 +126,21 @@ impl Session {
             }
             scopes.push(scope.push("args", case.args.clone()).clone());
         }
-        Ok(Session::with(case.clone(), manual, scopes, limits))
+        Ok(Session::with(case.clone(), scopes, limits))
     }
 
-    fn with(case: Arc<Case>, manual: Manual, scopes: Vec<Scope<'static>>, limits: Limits) -> Session {
+    fn with(case: Arc<Case>, scopes: Vec<Scope<'static>>, limits: Limits) -> Session {
         let mut engine = case.scripts.engine(&case);
         // An input sees the variables and imports of those before it, which the parser does not know.
         engine.set_strict_variables(false);
         let defined = |scope| Mutex::new(Defined { scope, kept: AST::empty(), functions: Vec::new(), modules: Vec::new() });
         let frames = scopes.into_iter().map(defined).collect();
-        Session { case, engine, manual, limits, frames, inputs: Mutex::default(), names: Mutex::default() }
+        Session { case, engine, limits, frames, inputs: Mutex::default(), names: Mutex::default() }
+    }
+
+    /// What there is to look up; nothing where the standard library cannot be read any more.
+    fn manual(&self) -> Arc<Manual> {
+        self.case.scripts.manual().unwrap_or_default()
     }
 
     /// The frame of this number, or the innermost.
@@ -188,13 +191,14 @@ impl Session {
     pub fn complete(&self, frame: usize, text: &str, at: usize) -> Vec<Candidate> {
         let Ok(defined) = self.frame(frame).try_lock() else { return Vec::new() };
         let Defined { scope, functions, modules, .. } = &*defined;
-        complete(text, at, &Names { manual: &self.manual, variables: scope, functions, modules, lab: &|thing| self.names(thing) })
+        complete(text, at, &Names { manual: &self.manual(), variables: scope, functions, modules, lab: &|thing| self.names(thing) })
     }
 
     pub fn highlight(&self, text: &str) -> Vec<Stretch> {
         let Ok(defined) = self.frame(0).try_lock() else { return highlight(text, |_| false, |_| false) };
         let is_ours = |name: &str| defined.functions.iter().any(|(n, _)| n == name);
-        let is_known = |name: &str| self.manual.entries().iter().any(|e| e.name == name && e.sort != Sort::Key);
+        let manual = self.manual();
+        let is_known = |name: &str| manual.entries().iter().any(|e| e.name == name && e.sort != Sort::Key);
         highlight(text, |name| defined.scope.contains(name), |name| is_ours(name) || is_known(name))
     }
 
@@ -203,7 +207,7 @@ impl Session {
         match Input::of(text) {
             Input::Nothing => Answer::Nothing,
             Input::Quit => Answer::Quit,
-            Input::Help(topic) => Answer::Help(help::text(&self.manual, &self.meant(0, topic))),
+            Input::Help(topic) => Answer::Help(help::text(&self.manual(), &self.meant(0, topic))),
             Input::Code(code) => {
                 self.case.context.go_on_with(cancel.clone());
                 let work = || on_its_own_stack(|| self.run(0, code, &mut &self.engine)).unwrap_or_else(|error| failed("", &error));
@@ -218,7 +222,7 @@ impl Session {
         match Input::of(text) {
             Input::Nothing => Answer::Nothing,
             Input::Quit => Answer::Quit,
-            Input::Help(topic) => Answer::Help(help::text(&self.manual, &self.meant(frame, topic))),
+            Input::Help(topic) => Answer::Help(help::text(&self.manual(), &self.meant(frame, topic))),
             Input::Code(code) => match Order::of(code) {
                 Some(order) => Answer::Release(order),
                 None => told(&self.case.context, cancel, || {

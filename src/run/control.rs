@@ -171,16 +171,21 @@ impl Control {
 
     /// Whether a failure may have to be held, so that variables are to be kept in sight.
     fn is_armed(&self) -> bool {
-        self.lock().pause_next.is_some()
-            || self.0.variables.read(|all| {
-                let mut names = all.prefix("CLIOPTIONS/PAUSE_ON_FAIL/").chain(all.prefix("POF_"));
-                names.any(|name| all.boolean(name).ok().flatten() == Some(true))
-            })
+        self.lock().pause_next.is_some() || self.may_pause(false)
+    }
+
+    /// Whether anything at all is to pause when it fails (or passes).
+    pub fn may_pause(&self, on_pass: bool) -> bool {
+        let (tree, flat) = directives(on_pass);
+        self.0.variables.read(|all| {
+            let mut names = all.prefix(tree).chain(all.prefix(flat));
+            names.any(|name| all.boolean(name).ok().flatten() == Some(true))
+        })
     }
 
     /// Whether one of the names is to pause when it fails (or passes), now.
     pub fn pauses(&self, on_pass: bool, names: &[&str]) -> bool {
-        let (tree, flat) = if on_pass { ("CLIOPTIONS/PAUSE_ON_PASS/", "POP_") } else { ("CLIOPTIONS/PAUSE_ON_FAIL/", "POF_") };
+        let (tree, flat) = directives(on_pass);
         let says = |name: String| self.0.variables.boolean(&name).ok().flatten() == Some(true);
         ["ALL"].iter().chain(names).any(|name| says(format!("{tree}{name}")) || says(format!("{flat}{name}")))
     }
@@ -230,6 +235,11 @@ impl Control {
             }
         }
     }
+}
+
+/// Where it is said what is to pause: the variables' beginnings.
+fn directives(on_pass: bool) -> (&'static str, &'static str) {
+    if on_pass { ("CLIOPTIONS/PAUSE_ON_PASS/", "POP_") } else { ("CLIOPTIONS/PAUSE_ON_FAIL/", "POF_") }
 }
 
 /// For people and programs. `by` is who asks, as shown to people.

@@ -6,14 +6,14 @@
 
 use super::alarm::Ring;
 use super::needs::{self, Lack};
-use super::pause::Pausing;
+use super::pause::{Names, Pausing};
 use super::step::{Standing, Walk, half_over, panicked};
 use super::{PlannedCase, Preparation, Runner, Work, program, provision};
 use crate::context::Context;
 use crate::error::Error;
 use crate::event::{Block, Counts, Fact, Failure, Level, Outcome, Phase, Role};
 use crate::script::{
-    Case, Catalog, Ended, Hook, Origin, Script, ScriptEngine, Target, Testcase, This, judge, severity, shown_args,
+    Case, Catalog, Ended, Hook, Origin, Script, ScriptEngine, Scripts, Target, Testcase, This, judge, severity, shown_args,
 };
 use crate::time::{Cancel, Stop, WakeGuard};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -60,7 +60,7 @@ pub fn run(walk: &Walk<'_>, planned: &PlannedCase, turn: Turn<'_>) -> Told {
     let variables = runner.settings.variables.clone();
     let case = Case::new(context.clone(), runner.lab.clone(), planned.args.clone(), variables, runner.scripts.clone());
     let aim = if let Work::Testcase(testcase) = &planned.work { testcase.meta.target } else { Target::None };
-    let names = planned.names(&Catalog::new(runner.scripts.clone()));
+    let names = names(planned, runner.scripts.clone());
     let pausing = Arc::new(Pausing::new(&runner.control, &planned.id, names, &cancel));
     let case = Arc::new(case.at(aim, planned.place.clone()).watched(pausing.clone()));
     let _place = runner.control.begin(&planned.id, &cancel, &case.trails, &context);
@@ -73,6 +73,16 @@ pub fn run(walk: &Walk<'_>, planned: &PlannedCase, turn: Turn<'_>) -> Told {
     let took = clock.elapsed().as_secs_f64();
     let set = runner.control.result(&planned.id);
     Told { outcome, set, reason, took, failure, block, is_unfit, subcases }
+}
+
+/// What else it is called, found out when somebody asks.
+fn names(planned: &PlannedCase, scripts: Arc<Scripts>) -> Names {
+    let Work::Testcase(testcase) = &planned.work else { return Box::new(Vec::new) };
+    let testcase = testcase.clone();
+    Box::new(move || {
+        let reference = Catalog::new(scripts.clone()).reference(&testcase);
+        [reference].into_iter().chain(testcase.meta.aliases.iter().cloned()).collect()
+    })
 }
 
 /// How long it may take. The limits of the command line are for testcases; a clean-up without its own has that of all clean-ups.

@@ -213,7 +213,11 @@ impl Runner {
         let (variables, scripts) = (self.settings.variables.clone(), self.scripts.clone());
         let case = Arc::new(Case::new(context, self.lab.clone(), Args::new(), variables, scripts));
         let _place = self.control.begin(&id, &self.cancel, &case.trails, &case.context);
-        Pausing::new(&self.control, &id, Vec::new(), &self.cancel).at_point(&case, "PAUSE_BEFORE_EXIT", "everything has run");
+        Pausing::new(&self.control, &id, Box::new(Vec::new), &self.cancel).at_point(
+            &case,
+            "PAUSE_BEFORE_EXIT",
+            "everything has run",
+        );
     }
 
     fn round(&self, shared: &Shared<'_>, plan: &Plan, cancel: &Cancel) -> Vec<Tested> {

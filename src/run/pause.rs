@@ -107,12 +107,15 @@ pub struct Released {
     pub frame: usize,
 }
 
+/// Gives further names of a testcase.
+pub type Names = Box<dyn Fn() -> Vec<String> + Send + Sync>;
+
 /// Lets the testcases of a run wait for people.
 pub struct Pausing {
     control: Control,
     id: CaseId,
-    /// What it is called besides: its testcase's name, its aliases.
-    names: Vec<String>,
+    /// What it is called besides: its testcase's name, its aliases. Asked for only where a pause may come.
+    names: Names,
     /// What stops it, but for its own limit: that of what it is a part of runs on while it waits.
     whole: Cancel,
     /// One statement at a time is held, whichever branch it is in.
@@ -124,14 +127,20 @@ pub struct Pausing {
 }
 
 impl Pausing {
-    pub fn new(control: &Control, id: &CaseId, names: Vec<String>, whole: &Cancel) -> Pausing {
+    pub fn new(control: &Control, id: &CaseId, names: Names, whole: &Cancel) -> Pausing {
         let (control, id, whole) = (control.clone(), id.clone(), whole.clone());
         Pausing { control, id, names, whole, turn: Mutex::default(), held: Mutex::default(), anew: Mutex::default() }
     }
 
-    fn names(&self) -> Vec<&str> {
+    /// Whether it is to wait after such an end.
+    fn is_asked_for(&self, on_pass: bool) -> bool {
+        if !self.control.may_pause(on_pass) {
+            return false;
+        }
+        let names = (self.names)();
         let own = [self.id.as_str(), self.id.name(), self.id.first_of_its_name().rsplit('/').next().unwrap_or_default()];
-        own.into_iter().chain(self.names.iter().map(String::as_str)).collect()
+        let all: Vec<&str> = own.into_iter().chain(names.iter().map(String::as_str)).collect();
+        self.control.pauses(on_pass, &all)
     }
 
     /// Whether the script is to be read again, once.
@@ -144,8 +153,8 @@ impl Pausing {
         let was_held = std::mem::take(&mut *locked(&self.held));
         let is_wanted = match ended.outcome {
             Outcome::Skipped => false,
-            outcome if outcome.is_pass() => self.control.pauses(true, &self.names()),
-            _ => !was_held && self.control.pauses(false, &self.names()),
+            outcome if outcome.is_pass() => self.is_asked_for(true),
+            _ => !was_held && self.is_asked_for(false),
         };
         let asked = (ended.outcome != Outcome::Skipped).then(|| self.control.take_pause_next()).flatten();
         if !is_wanted && asked.is_none() || self.whole.is_raised() {
@@ -354,7 +363,7 @@ impl Waiting<'_> {
 
 impl Watch for Pausing {
     fn wants(&self, _: &Case, ended: &Ended) -> bool {
-        ended.outcome.is_bad() && self.control.pauses(false, &self.names())
+        ended.outcome.is_bad() && self.is_asked_for(false)
     }
 
     fn hold(&self, case: &Arc<Case>, held: &mut Held<'_>) -> Go {

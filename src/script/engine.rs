@@ -6,6 +6,7 @@
 use super::case::{Case, CaseRef};
 use super::check::Checker;
 use super::failure::Raised;
+use super::manual::Manual;
 use super::meta::Meta;
 use super::{api, guard, import, mended, show, source};
 use crate::diagnostic::{Diagnostic, Severity};
@@ -16,7 +17,7 @@ use rhai::packages::{Package, StandardPackage};
 use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, Map, Module, OptimizationLevel, Position, Scope, Shared, Token};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The testcases that come with the program.
 pub static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scripts");
@@ -46,6 +47,8 @@ pub struct Scripts {
     compiled: Mutex<HashMap<String, AST>>,
     /// What checks of scripts share.
     pub checker: Checker,
+    /// What there is to look up, read when somebody first does.
+    manual: OnceLock<Arc<Manual>>,
 }
 
 /// A part of a testcase's life that the script may have a function for.
@@ -82,7 +85,15 @@ impl Scripts {
     pub fn new(roots: Vec<PathBuf>, stdlib_dir: Option<PathBuf>) -> Result<Arc<Scripts>> {
         let language = StandardPackage::new().as_shared_module();
         let more = vec![mended::module().into()];
-        let mut scripts = Scripts { language, more, stdlib_dir, roots, compiled: Mutex::default(), checker: Checker::default() };
+        let mut scripts = Scripts {
+            language,
+            more,
+            stdlib_dir,
+            roots,
+            compiled: Mutex::default(),
+            checker: Checker::default(),
+            manual: OnceLock::new(),
+        };
         for (name, text) in scripts.stdlib_files()? {
             let engine = scripts.bare_engine();
             let ast = scripts.parse(&engine, &name, &text).map_err(|d| Error::new(Kind::Malformed, d.headline()))?;
@@ -186,6 +197,18 @@ impl Scripts {
         let ast = self.parse(engine, name, text)?;
         self.compiled.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_string(), ast.clone());
         Ok(ast)
+    }
+
+    /// The manual of the library, which all share.
+    ///
+    /// # Errors
+    /// The standard library cannot be read.
+    pub fn manual(&self) -> Result<Arc<Manual>> {
+        if let Some(manual) = self.manual.get() {
+            return Ok(manual.clone());
+        }
+        let manual = Arc::new(Manual::of(self)?);
+        Ok(self.manual.get_or_init(|| manual).clone())
     }
 
     /// Forgets what was compiled, and checks these sources as they are now.

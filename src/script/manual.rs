@@ -19,6 +19,7 @@ const META: &str = "meta";
 const HOOKS: &str = "hooks";
 
 /// Everything that a script can name.
+#[derive(Default)]
 pub struct Manual {
     chapters: Vec<Chapter>,
     entries: Vec<Entry>,
