@@ -225,7 +225,7 @@ fn guest_info(desk: &Arc<Desk>, _: &Caller, params: &mut Params) -> Result<Value
         // In MiB, as the original has it.
         number(guest.memory().ok().map(|bytes| bytes >> 20)),
         text(distro),
-        text(guest.uuid().ok().map(|uuid| uuid.clone())),
+        text(guest.uuid().ok()),
     ]))
 }
 

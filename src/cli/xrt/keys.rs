@@ -67,8 +67,7 @@ impl Keys {
         keyboard: Keyboard,
         io: Io,
         stage: Stage,
-        control: Control,
-        address: &Address,
+        (control, address): (Control, &Address),
         by: String,
         sitting: &Sitting,
     ) -> Result<Keys> {

@@ -20,6 +20,7 @@ use crate::event::{Bus, Fact, Level, Sink, Verdict};
 use crate::interact::{self, Desk, Remembered, Right, Server};
 use crate::lab::Lab;
 use crate::lab::prepare::record;
+use crate::metric::Baselines;
 use crate::repl::Keyboard;
 use crate::report::{self, Reports, Stage, Verbosity};
 use crate::run::{Control, Plan, Runner, Settings};
@@ -247,28 +248,7 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
         left.clone()
     };
     signals::listen(cancel.clone(), move || prompt.ring(), telling(is_live, &bus), leaving);
-    let PaceArgs { workers, timeout, run_timeout, retries, fail_fast, cleanup_timeout, .. } = args.pace;
-    let settings = Settings {
-        run: results.run,
-        command: masked(io.args(), &mask),
-        cwd,
-        environment: environment(io, &mask),
-        workers: workers.map(usize::from),
-        timeout,
-        run_timeout,
-        retries,
-        fail_fast,
-        clean_up: args.selection.sequence.clean_up,
-        no_post_run: args.selection.sequence.no_postrun,
-        cleanup: cleanup_timeout,
-        collect_logs: !args.no_logs,
-        results: results.dir,
-        variables,
-        baselines,
-        notices,
-        listening: None,
-        resumed,
-    };
+    let settings = Settings { cwd, variables, baselines, notices, resumed, ..args.settings(io, &mask, results) };
     let control = Control::new(bus.clone(), settings.variables.clone(), Clock::default());
     let listening = listen(io, &args.pausing, (&control, &lab), &settings.results)?;
     let settings = Settings { listening: Some(listening.0.address().to_string()), ..settings };
@@ -276,7 +256,7 @@ pub fn go(io: &Io, args: &RunArgs, earlier: Earlier) -> Result<Exit> {
     let keys = keyboard.zip(stage).map(|(keyboard, stage)| {
         let by = io.env("USER").unwrap_or_else(|| "terminal".into());
         let (io, address) = (Io::new(args.common.color), listening.0.url(Right::Steer));
-        Keys::hear(keyboard, io, stage, runner.control.clone(), &address, by, &sitting)
+        Keys::hear(keyboard, io, stage, (runner.control.clone(), &address), by, &sitting)
     });
     let keys = keys.transpose()?;
     let verdict = runner.run_until_failure(&plan, &mut *further);
@@ -361,6 +341,32 @@ fn without_password(host: &str) -> &str {
 }
 
 impl RunArgs {
+    /// What a run is told by the command line alone.
+    fn settings(&self, io: &Io, mask: &Mask, results: Results) -> Settings {
+        let PaceArgs { workers, timeout, run_timeout, retries, fail_fast, cleanup_timeout, .. } = self.pace;
+        Settings {
+            run: results.run,
+            command: masked(io.args(), mask),
+            cwd: PathBuf::new(),
+            environment: environment(io, mask),
+            workers: workers.map(usize::from),
+            timeout,
+            run_timeout,
+            retries,
+            fail_fast,
+            clean_up: self.selection.sequence.clean_up,
+            no_post_run: self.selection.sequence.no_postrun,
+            cleanup: cleanup_timeout,
+            collect_logs: !self.no_logs,
+            results: results.dir,
+            variables: Live::default(),
+            baselines: Baselines::default(),
+            notices: Vec::new(),
+            listening: None,
+            resumed: None,
+        }
+    }
+
     /// What is to be run: the sequence, or the testcases. Nothing when something is wrong with it, which was shown.
     /// Once hypervisors were asked, with the machines that they are.
     fn choose(
