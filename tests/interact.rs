@@ -386,7 +386,7 @@ fn of_two_who_resume_at_once_one_is_told_no() {
     for time in 1..=5 {
         run.until_paused("fails", time);
         // The next try does not begin before somebody was first.
-        let both = [run.interacting("-c fails").start(), run.interacting("-n fails").start()];
+        let both = [run.interacting("-c fails"), run.interacting("-n fails")].map(crate::support::xrt::Xrt::start);
         let exits = both.map(|client| client.wait().exit);
         assert!(exits == [0, 2] || exits == [2, 0] || exits == [0, 0], "{exits:?}");
     }

@@ -124,6 +124,8 @@ const TABLE: &[Row] = &[
     row("scripts/dummy/error.rhai", "", Nothing).ends(Outcome::Errored, 3),
     row("scripts/dummy/fail.rhai", "", Nothing).ends(Outcome::Failed, 1),
     row("scripts/dummy/parallel.rhai", "", Nothing).values(&[("Duration", "s")]),
+    // Nobody comes, so it goes on by itself.
+    row("scripts/dummy/pause.rhai", "-D PAUSE_HOURS=0.00001", Nothing),
     row("scripts/dummy/perf.rhai", "", Nothing).values(MADE_UP),
     row("scripts/dummy/skip.rhai", "", Nothing).ends(Outcome::Skipped, 4),
     row("scripts/dummy/sleep.rhai", "seconds=0.01", Nothing),

@@ -31,7 +31,7 @@ const COMMANDS: &[(&str, &str)] = &[
 
 /// Whether a call is written down: one that only asks is not.
 fn is_told(method: &str) -> bool {
-    let (class, name) = method.split_once('.').unwrap_or_default();
+    let Some((class, name)) = method.split_once('.') else { return false };
     !name.starts_with("get_") && !matches!(class, "event" | "session" | "simulator" | "task" | "system")
 }
 
