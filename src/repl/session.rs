@@ -111,10 +111,7 @@ impl Session {
 
     /// A session in a testcase that goes on. `scopes` are the variables of its call chain, the innermost function's first; where there
     /// are none, it has the machine that the testcase runs on as `vm`, `host` or `pool`.
-    ///
-    /// # Errors
-    /// The standard library cannot be read.
-    pub fn of(case: &Arc<Case>, mut scopes: Vec<Scope<'static>>, limits: Limits) -> Result<Session> {
+    pub fn of(case: &Arc<Case>, mut scopes: Vec<Scope<'static>>, limits: Limits) -> Session {
         if scopes.is_empty() {
             let mut scope = Scope::new();
             // A testcase without a machine has a prompt all the same.
@@ -126,7 +123,7 @@ impl Session {
             }
             scopes.push(scope.push("args", case.args.clone()).clone());
         }
-        Ok(Session::with(case.clone(), scopes, limits))
+        Session::with(case.clone(), scopes, limits)
     }
 
     fn with(case: Arc<Case>, scopes: Vec<Scope<'static>>, limits: Limits) -> Session {

@@ -4,12 +4,13 @@
 //! No limit of the testcase runs meanwhile; that of the run, and what it is a part of, does.
 
 use super::control::Control;
-use crate::event::{Fact, Frame, Level, Outcome, Pause, Release, Steering};
+use crate::event::{Fact, Frame, Outcome, Pause, Release, Steering};
 use crate::name::CaseId;
 use crate::repl::{Answer, Limits, Order, Session};
 use crate::script::{Case, Ended, Go, Held, Scripted, Watch};
 use crate::time::{Cancel, Timestamp};
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -121,15 +122,15 @@ pub struct Pausing {
     /// One statement at a time is held, whichever branch it is in.
     turn: Mutex<()>,
     /// Whether its failure was held already, so that it does not wait a second time for it.
-    held: Mutex<bool>,
+    held: AtomicBool,
     /// Whether the script is to be read again.
-    anew: Mutex<bool>,
+    anew: AtomicBool,
 }
 
 impl Pausing {
     pub fn new(control: &Control, id: &CaseId, names: Names, whole: &Cancel) -> Pausing {
         let (control, id, whole) = (control.clone(), id.clone(), whole.clone());
-        Pausing { control, id, names, whole, turn: Mutex::default(), held: Mutex::default(), anew: Mutex::default() }
+        Pausing { control, id, names, whole, turn: Mutex::default(), held: AtomicBool::default(), anew: AtomicBool::default() }
     }
 
     /// Whether it is to wait after such an end.
@@ -145,12 +146,12 @@ impl Pausing {
 
     /// Whether the script is to be read again, once.
     pub fn take_anew(&self) -> bool {
-        std::mem::take(&mut *locked(&self.anew))
+        self.anew.swap(false, Ordering::SeqCst)
     }
 
     /// After `prepare` and `run`: waits for a person if somebody wants that of what ended so. A person may say that it failed.
     pub fn after(&self, case: &Arc<Case>, ended: Ended) -> Ended {
-        let was_held = std::mem::take(&mut *locked(&self.held));
+        let was_held = self.held.swap(false, Ordering::SeqCst);
         let is_wanted = match ended.outcome {
             Outcome::Skipped => false,
             outcome if outcome.is_pass() => self.is_asked_for(true),
@@ -195,13 +196,7 @@ impl Pausing {
             until: Some(Timestamp::now().plus(patience)),
         };
         let scopes = held.as_ref().map(|held| held.scopes()).unwrap_or_default();
-        let session = match Session::of(case, scopes, SHOWN) {
-            Ok(session) => session,
-            Err(error) => {
-                context.log(Level::Warning, format!("it cannot be paused: {}", error.what));
-                return Released { how: Release::Continue, by: None, value: Scripted::UNIT, frame: 0 };
-            }
-        };
+        let session = Session::of(case, scopes, SHOWN);
         let frames = held.as_ref().map(|held| held.frames(&|source| case.scripts.text(source))).unwrap_or_default();
         let since = Timestamp::now();
         let number = pause.pause;
@@ -368,21 +363,17 @@ impl Watch for Pausing {
 
     fn hold(&self, case: &Arc<Case>, held: &mut Held<'_>) -> Go {
         let reason = format!("{}: {}", held.ended.outcome.word(), held.ended.reason);
-        *locked(&self.held) = true;
         let released = self.wait(case, &reason, Some(held));
-        match released.how {
-            Release::Retry | Release::Skip | Release::Reload => *locked(&self.held) = false,
-            _ => {}
-        }
-        match released.how {
+        let go = match released.how {
             Release::Retry => Go::Again(released.frame),
             Release::Skip => Go::Over(released.value),
-            Release::Reload => {
-                *locked(&self.anew) = true;
-                Go::Anew
-            }
+            Release::Reload => Go::Anew,
             _ => Go::On,
-        }
+        };
+        self.held.store(matches!(go, Go::On), Ordering::SeqCst);
+        // What one branch asked for, another does not take back.
+        self.anew.fetch_or(matches!(go, Go::Anew), Ordering::SeqCst);
+        go
     }
 
     fn pause(&self, case: &Arc<Case>, reason: &str) {

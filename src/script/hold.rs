@@ -5,7 +5,7 @@ use super::case::{Case, CaseRef};
 use super::failure::{self, Ended, Raised, judge};
 use super::trail::{self, Level, Variable};
 use super::{guard, show};
-use crate::event::{Failure, Frame, Local, Place};
+use crate::event::{Frame, Local, Place};
 use rhai::{AST, Dynamic, EvalAltResult, EvalContext, Expr, Position, Scope, StmtBlock};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -191,7 +191,7 @@ pub fn hold(context: &mut EvalContext, error: &EvalAltResult) -> Go {
     }
     let captures = guard::captures();
     let ended = judge(&case.context, error, &|source| case.scripts.text(source));
-    guard::put_captures(captures);
+    guard::put_captures(captures.clone());
     if !ended.outcome.is_bad() || !watch.wants(&case, &ended) {
         return Go::On;
     }
@@ -199,28 +199,12 @@ pub fn hold(context: &mut EvalContext, error: &EvalAltResult) -> Go {
     trail::look(context);
     let (levels, own) = (trail.chain(), trail.own());
     let this = context.this_ptr().cloned();
-    let mut ended = ended;
-    ended.failure = ended.failure.map(|failure| whole(failure, &levels, &case));
     // What a person tries is no failure of the testcase.
     let _expected = Expected::here();
-    let captures = guard::captures();
     let mut ground = |scope: &mut Scope<'static>, ast: &AST| evaluate(context, scope, ast);
     let go = watch.hold(&case, &mut Held { ended, levels, own, this, ground: &mut ground });
     guard::put_captures(captures);
     go
-}
-
-/// The failure with the whole call chain, of which its error has passed only the innermost function.
-fn whole(mut failure: Box<Failure>, levels: &[Level], case: &Case) -> Box<Failure> {
-    let frame = |level: &Level| {
-        let place = level.place();
-        let lines = case.scripts.text(&place.file).map(|text| crate::diagnostic::around(&text, place.line)).unwrap_or_default();
-        let locals = level.variables.iter().take(LOCALS_SHOWN).map(|v| local(&v.name, &v.value)).collect();
-        Frame { function: level.function(), place, lines, locals }
-    };
-    let seen = failure.frames.len().max(1);
-    failure.frames.extend(levels.iter().skip(seen).map(frame));
-    failure
 }
 
 /// Evaluates an input with other variables than those of the statement, and everything else as it is there: functions, imports, `this`.
